@@ -1,0 +1,5 @@
+/// One NOTIFY as it arrived.
+struct PostgresNotification: Hashable, Sendable {
+    let channel: String
+    let payload: String
+}

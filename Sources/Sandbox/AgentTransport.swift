@@ -1,0 +1,8 @@
+/// How the server and a sandbox's agent find each other; one protocol runs over both.
+package enum AgentTransport: Equatable, Sendable {
+    /// The agent dials sockets that server processes put into `directory` (the sandbox sees it read-only). Only a peer whose pid, as the
+    /// kernel reports it, is `peerPID` is the agent.
+    case dialOut(directory: String, peerPID: Int32)
+    /// The agent listens on a private address and wants the session's secret first.
+    case listen(host: String, port: Int, secret: [UInt8])
+}

@@ -1,0 +1,74 @@
+import ExecboxCore
+import ExecboxModel
+import HTTPTypes
+import Hummingbird
+import Logging
+import NIOCore
+import NIOPosix
+
+/// The HTTP and WebSocket server: routes over services, nothing else.
+package struct ExecboxApplication {
+    package var services: SessionServices
+    package var sessions: Sessions
+    package var execs: Execs
+    package var keys: Keys
+    package var health: HealthRoutes
+    package var presenter: SessionPresenter
+
+    package init(
+        services: SessionServices,
+        sessions: Sessions,
+        execs: Execs,
+        keys: Keys,
+        health: HealthRoutes,
+        presenter: SessionPresenter
+    ) {
+        self.services = services
+        self.sessions = sessions
+        self.execs = execs
+        self.keys = keys
+        self.health = health
+        self.presenter = presenter
+    }
+
+    /// Every route that is served, for comparison with `openapi/openapi.yaml`.
+    package var routes: [Route] {
+        var routes: [Route] = []
+        _ = router { routes.append($0) }
+        return routes
+    }
+
+    private func router(record: @escaping (Route) -> Void = { _ in }) -> Router<ServerContext> {
+        let router = Router(context: ServerContext.self)
+        router.add(middleware: RequestIdentity())
+        health.add(to: RouteTable(group: router.group(""), prefix: "", record: record))
+        let v1 = router.group("v1").add(middleware: Authentication(keys: keys)).add(middleware: IdempotencyGate())
+        let routes = RouteTable(group: v1, prefix: "/v1", record: record)
+        SessionRoutes(sessions: sessions, presenter: presenter).add(to: routes)
+        let streams = StreamRoutes(services: services, sessions: sessions, execs: execs)
+        ExecRoutes(sessions: sessions, execs: execs).add(to: routes, stream: streams.exec)
+        routes.on("sessions/:id/attach", [:], stream: streams.attach)
+        LogRoutes(services: services, sessions: sessions).add(to: routes)
+        let sessions = sessions
+        LaterRoutes { context in _ = try await sessions.session(context.parameter("id"), of: context.caller) }.add(to: routes)
+        return router
+    }
+
+    /// A service that listens on `address` until it is shut down; streams then get 1001.
+    package func server(
+        address: BindAddress,
+        group: any EventLoopGroup,
+        log: Logger,
+        onRunning: @escaping @Sendable (any Channel) async -> Void = { _ in }
+    ) -> some ApplicationProtocol {
+        let responder = router().buildResponder()
+        return Application(
+            responder: responder,
+            server: .http1WithStreams(responder),
+            configuration: ApplicationConfiguration(address: address, serverName: nil),
+            onServerRunning: onRunning,
+            eventLoopGroupProvider: .shared(group),
+            logger: log
+        )
+    }
+}

@@ -1,0 +1,27 @@
+import ExecboxCore
+import ExecboxModel
+import Hummingbird
+import Logging
+
+/// What a request carries through middleware and routes.
+package struct ServerContext: UpgradableRequestContext {
+    package var coreContext: CoreRequestContextStorage
+    package let upgrade: UpgradeSlot
+    /// The caller's `X-Request-Id`, or one made here.
+    package var requestID: String
+    /// Set by `Authentication`; routes behind it may rely on it.
+    package var authenticated: Caller?
+
+    package init(source: ApplicationRequestContextSource) {
+        coreContext = CoreRequestContextStorage(source: source)
+        upgrade = UpgradeSlot()
+        requestID = ""
+    }
+
+    package var caller: Caller {
+        get throws {
+            guard let authenticated else { throw Keys.unauthenticated }
+            return authenticated
+        }
+    }
+}

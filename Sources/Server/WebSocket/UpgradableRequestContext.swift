@@ -1,0 +1,6 @@
+import Hummingbird
+
+/// A context of a router with stream routes.
+package protocol UpgradableRequestContext: RequestContext {
+    var upgrade: UpgradeSlot { get }
+}

@@ -1,0 +1,181 @@
+import ExecboxAgentClient
+import ExecboxCore
+import ExecboxDocker
+import ExecboxModel
+import ExecboxPostgres
+import ExecboxSandbox
+import ExecboxServer
+import Hummingbird
+import Logging
+import NIOCore
+import NIOPosix
+import ServiceLifecycle
+import Synchronization
+import UnixSignals
+
+/// Wires the server: the only place that knows every type.
+struct ServerAssembly {
+    private let configuration: ServerConfiguration
+    private let log: Logger
+    private let pool: PostgresPool
+    private let listener: PostgresListener
+    private let services: SessionServices
+    private let supervisor: SessionSupervisor
+    private let backend: DockerBackend
+    private let keys: Keys
+
+    init(_ configuration: ServerConfiguration) async throws {
+        self.configuration = configuration
+        log = configuration.logger()
+        let database = try await configuration.database(log)
+        try await configuration.prepareSchema(database, log)
+        let clusterID = try await PostgresPool.with(database, logger: log) { pool in
+            try await ClusterStore(database: pool).id()
+        }
+        backend = try DockerBackend(configuration: configuration.docker(clusterID: clusterID), logger: log)
+        pool = PostgresPool(database, logger: log)
+        listener = PostgresListener(database, logger: log)
+        let serverID = AgentLinks.makeServerID()
+        let outputs = OutputStore(database: pool)
+        services = SessionServices(
+            settings: .init(node: configuration.node, claimant: .current(node: configuration.node, token: serverID)),
+            store: SessionStore(database: pool, claimSeconds: configuration.claimSeconds),
+            outputs: outputs,
+            writer: OutputWriter(store: outputs, log: log),
+            backend: backend,
+            links: AgentLinks(serverID: serverID, eventLoopGroup: MultiThreadedEventLoopGroup.singleton, logger: log),
+            watch: SessionWatch(),
+            activity: SessionActivity(),
+            seal: try EnvironmentSeal(secret: configuration.secretKey()),
+            log: log
+        )
+        supervisor = SessionSupervisor(services: services)
+        keys = Keys(store: KeyStore(database: pool))
+    }
+
+    /// Serves until SIGTERM or SIGINT, then lets streams end with 1001. Sandboxes live on.
+    func run() async throws {
+        let backend = backend
+        let pool = pool
+        let log = log
+        let start = BackendStart(backend: backend, log: log)
+        let sessions = Sessions(services: services, supervisor: supervisor)
+        let application = ExecboxApplication(
+            services: services,
+            sessions: sessions,
+            execs: Execs(services: services, sessions: sessions),
+            keys: keys,
+            health: HealthRoutes(
+                checks: [
+                    ("the database", { _ = try await pool.query("SELECT 1") }),
+                    ("Docker", { try await start.check() }),
+                ],
+                warnings: {
+                    backend.capabilities.isIsolationUnproved
+                        ? ["the isolation of networks is unproved: EXECBOX_ISOLATION=best-effort"] : []
+                }
+            ),
+            presenter: SessionPresenter(publicHost: configuration.publicHost)
+        )
+        let server = application.server(
+            address: .hostname(configuration.host, port: configuration.port),
+            group: MultiThreadedEventLoopGroup.singleton,
+            log: log
+        ) { channel in
+            log.info("Serving", metadata: ["address": "\(channel.localAddress.map { "\($0)" } ?? "?")", "node": "\(configuration.node)"])
+        }
+        // Started in this order and stopped in the other: the application, which takes requests, is the last to start.
+        var group = ServiceGroupConfiguration(
+            services: [
+                .init(service: pool), .init(service: listener), .init(service: services.links), .init(service: services.writer),
+                .init(service: start),
+                .init(service: ChangeRelay(listener: listener, watch: services.watch, keys: keys)), .init(service: supervisor),
+                .init(service: Reconciler(services: services)), .init(service: server),
+            ],
+            gracefulShutdownSignals: [.sigterm, .sigint],
+            logger: log
+        )
+        group.maximumGracefulShutdownDuration = .seconds(20)
+        try await ServiceGroup(configuration: group).run()
+    }
+}
+
+/// Brings the backend up, however long the engine is away, and keeps its host rules; until then the server is not ready.
+private final class BackendStart: Service {
+    private let backend: DockerBackend
+    private let log: Logger
+    private let isStarted = Mutex(false)
+
+    init(backend: DockerBackend, log: Logger) {
+        self.backend = backend
+        self.log = log
+    }
+
+    /// - Throws: unless the engine answers and has been proved once.
+    func check() async throws {
+        try await backend.ping()
+        guard isStarted.withLock({ $0 }) else { throw BackendError.unavailable("the backend is still being proved") }
+    }
+
+    func run() async throws {
+        try await cancelWhenGracefulShutdown {
+            try await self.start()
+            await self.backend.run()
+        }
+    }
+
+    private func start() async throws {
+        var isReported = false
+        while true {
+            do throws(BackendError) {
+                try await backend.start()
+                break
+            } catch {
+                guard case .unavailable(let text) = error else { throw error }
+                if !isReported { log.error("The backend does not answer, trying on", metadata: ["reason": "\(text)"]) }
+                isReported = true
+            }
+            try await Task.sleep(for: .seconds(2))
+        }
+        let capabilities = backend.capabilities
+        let networks = capabilities.networks.map(\.rawValue).sorted().joined(separator: " ")
+        log.info("Backend ready", metadata: ["backend": "\(backend.name)", "networks": "\(networks)"])
+        if let refusal = capabilities.networkRefusal { log.warning("Networks are limited", metadata: ["reason": "\(refusal)"]) }
+        if capabilities.isIsolationUnproved {
+            log.warning("The isolation of networks is unproved", metadata: ["setting": "EXECBOX_ISOLATION=best-effort"])
+        }
+        isStarted.withLock { $0 = true }
+    }
+}
+
+/// Passes PostgreSQL's notifications on to those who wait in this process.
+private struct ChangeRelay: Service {
+    let listener: PostgresListener
+    let watch: SessionWatch
+    let keys: Keys
+
+    func run() async throws {
+        let sessions = listener.subscribe(SessionStore.channel)
+        let changedKeys = listener.subscribe(KeyStore.channel)
+        await cancelWhenGracefulShutdown {
+            await withDiscardingTaskGroup { group in
+                group.addTask {
+                    for await event in sessions {
+                        switch event {
+                        case .resync: watch.resync()
+                        case .notified(let ids): for id in ids.compactMap({ SessionID($0) }) { watch.changed(id) }
+                        }
+                    }
+                }
+                group.addTask {
+                    for await event in changedKeys {
+                        switch event {
+                        case .resync: keys.resync()
+                        case .notified(let ids): for id in ids { keys.changed(publicID: id) }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,71 @@
+import ExecboxModel
+import ExecboxPostgres
+import ExecboxTestSupport
+
+@testable import ExecboxCore
+
+/// A migrated database of a test's own with an account, and the stores on it.
+struct StoreFixture: Sendable {
+    let pool: PostgresPool
+    let caller: Caller
+    let claimant = Claimant.current(node: "node-1", token: "token-1")
+
+    var sessions: SessionStore { SessionStore(database: pool) }
+    var outputs: OutputStore { OutputStore(database: pool) }
+
+    static func with(_ body: @Sendable (StoreFixture) async throws -> Void) async throws {
+        try await TestDatabase.with(migrations: TestPaths.migrations) { database in
+            try await database.withPool { pool in
+                let (_, row) = try await Keys(store: KeyStore(database: pool)).create(name: "test", accountName: "test")
+                try await body(StoreFixture(pool: pool, caller: Caller(accountID: row.accountID, keyID: row.id)))
+            }
+        }
+    }
+
+    func newSession(labels: [String: String] = [:], resources: Resources = Resources()) -> Session {
+        let now = Timestamp.now
+        let milliseconds = UInt64(now.unixMicroseconds / 1000)
+        return Session(
+            id: .make(unixMilliseconds: milliseconds),
+            accountID: caller.accountID,
+            sandboxID: .make(unixMilliseconds: milliseconds),
+            backend: "docker",
+            node: "node-1",
+            status: .pending,
+            image: "execbox/base",
+            pull: "missing",
+            command: ["sh", "-c", "echo 'ä'"],
+            environmentNames: ["A", "B"],
+            workDir: "/",
+            user: "",
+            labels: labels,
+            resources: resources,
+            network: .none,
+            ports: [],
+            terminal: nil,
+            opensStdin: true,
+            createdAt: now,
+            lastActiveAt: now
+        )
+    }
+
+    func insert(_ session: Session? = nil) async throws -> Session {
+        try await sessions.insert(
+            session ?? newSession(),
+            keyID: caller.keyID,
+            sealedEnvironment: [1, 2, 3],
+            claimant: claimant.description
+        )
+    }
+
+    /// A session whose main runs.
+    func insertRunning(resources: Resources = Resources()) async throws -> Session {
+        var session = try await insert(newSession(resources: resources))
+        session.imageDigest = "sha256:00"
+        session.stopSignal = "SIGTERM"
+        guard try await sessions.setImage(session, claimant: claimant.description),
+            let running = try await sessions.setRunning(session.id, ports: [], elapsedMicroseconds: 0, claimant: claimant.description)
+        else { throw ExecboxError(.internal, "the fixture lost its own claim") }
+        return running
+    }
+}
