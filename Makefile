@@ -1,6 +1,6 @@
 # Everything that takes more than one line lives in scripts/.
 
-.PHONY: help run test stop build lint format clean
+.PHONY: help run test bench stop build lint format clean
 .DEFAULT_GOAL := help
 
 help: ## show this list
@@ -11,6 +11,9 @@ run: ## install, build, start everything, run a first session, serve (ONCE=1: en
 
 test: ## every test, against a real PostgreSQL and a real Docker engine (FILTER=name: only those)
 	@scripts/test
+
+bench: ## every promised figure beside Docker's, as a table and in .execbox/bench.json (RUNS=20, ONLY='exec- create-')
+	@scripts/bench
 
 stop: ## end what 'make run' has left running, and remove its bridge, rules and mounts
 	@scripts/stop

@@ -31,6 +31,7 @@ let package = Package(
         .executable(name: "execboxd", targets: ["execboxd"]),
         .executable(name: "execbox", targets: ["execbox"]),
         .executable(name: "execbox-agent", targets: ["execbox-agent"]),
+        .executable(name: "execbox-bench", targets: ["execbox-bench"]),
         .library(name: "ExecboxClient", targets: ["ExecboxClient"]),
     ],
     dependencies: [
@@ -106,6 +107,10 @@ let package = Package(
         .executableTarget(
             name: "execbox", dependencies: ["ExecboxClient", "ExecboxAPI", "ExecboxModel", "ExecboxWire", argumentParser, nio],
             path: "Sources/execbox", swiftSettings: settings),
+        .executableTarget(
+            name: "execbox-bench",
+            dependencies: ["ExecboxClient", "ExecboxAPI", "ExecboxModel", "ExecboxCurl", "ExecboxDocker", hummingbird, argumentParser],
+            path: "benchmarks", swiftSettings: settings),
 
         .target(name: "ExecboxTestRandom", path: "Tests/Random", swiftSettings: settings),
         .target(

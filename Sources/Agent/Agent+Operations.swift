@@ -23,7 +23,7 @@ extension Agent {
         switch message {
         case .start(let request): return try start(request, on: connection)
         case .attach(let request):
-            guard request.flow != .detached else { throw AgentFailure(.invalidRequest, "attach cannot be detached") }
+            guard request.flow.isReader else { throw AgentFailure(.invalidRequest, "attach cannot be \(request.flow)") }
             connection.stream(
                 try process(request.processID), from: request.offset, flow: request.flow, epoch: request.epoch,
                 sendsStdin: request.sendsStdin)
@@ -73,9 +73,10 @@ extension Agent {
             process = existing
         } else {
             process = try launch(request)
-            if request.flow == .detached { process.becomeOrphan() }
+            if request.flow == .awaited { process.awaitReader() }
+            if !request.flow.isReader { process.becomeOrphan() }
         }
-        if request.flow == .detached { return .attached(first: process.output.start, end: process.output.end) }
+        if !request.flow.isReader { return .attached(first: process.output.start, end: process.output.end) }
         connection.stream(process, from: 0, flow: request.flow, epoch: request.epoch, sendsStdin: request.sendsStdin)
         return nil
     }

@@ -26,6 +26,7 @@ extension ChildProcess {
     private var room: Int {
         var lowest: UInt64?
         if !isKillRequested {
+            if isReaderAwaited { lowest = output.start }
             for reader in readers where reader.flow == .lossless { lowest = min(lowest ?? reader.position, reader.position) }
         }
         let room = output.room(lowestReader: lowest)

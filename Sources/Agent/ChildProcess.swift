@@ -42,6 +42,8 @@ final class ChildProcess {
     var exitedAt: UInt64 = 0
     /// Nobody is waited for any more, so that a stuck reader cannot hold up an end.
     var isKillRequested = false
+    /// Held for a lossless reader that is not there yet, or not there again: nothing of the buffer is dropped.
+    private(set) var isReaderAwaited = false
 
     // Input: see ChildProcess+Input.
     var stdin: Int32
@@ -63,6 +65,7 @@ final class ChildProcess {
     private let oomKillsAtStart: UInt32
     private var timeoutTimer: Timers.ID?
     private var orphanTimer: Timers.ID?
+    private var awaitTimer: Timers.ID?
     private var hangupTimer: Timers.ID?
     private var retentionTimer: Timers.ID?
 
@@ -154,6 +157,8 @@ final class ChildProcess {
         guard !isHangupRequested else { return }
         isHangupRequested = true
         agent.cancel(&orphanTimer)
+        stopAwaiting()
+        readersMoved()
         signal(SIGHUP)
         // A stopped process would not see it.
         signal(SIGCONT)
@@ -189,6 +194,7 @@ final class ChildProcess {
         for source in sources { closeSource(source) }
         sources = []
         state = .ended(makeReport())
+        stopAwaiting()
         agent.cancel(&slowReaderTimer)
         // No more will come: the rest of the buffer can be promised to others.
         let touched = min(reservation, output.touchedBytes + 4096)
@@ -233,6 +239,23 @@ final class ChildProcess {
         readers.append(reader)
         agent.cancel(&orphanTimer)
         isOrphanExpired = false
+        if reader.flow != .recorder { stopAwaiting() }
+    }
+
+    /// A reader comes (back) within a while: until then output is kept, and so the process held back once the buffer is full.
+    func awaitReader() {
+        guard !isReaderAwaited, !isEnded else { return }
+        isReaderAwaited = true
+        awaitTimer = agent.after(milliseconds: UInt64(agent.configuration.orphanSeconds) * 1000) { [self] in
+            awaitTimer = nil
+            stopAwaiting()
+            readersMoved()
+        }
+    }
+
+    private func stopAwaiting() {
+        isReaderAwaited = false
+        agent.cancel(&awaitTimer)
     }
 
     /// - Parameter delivered: everything up to the exit report has been taken by the server.
@@ -241,8 +264,12 @@ final class ChildProcess {
         readers.remove(at: index)
         stdinWriters[ObjectIdentifier(reader)] = nil
         if delivered { wasDelivered = true }
+        if !readers.contains(where: { $0.flow != .recorder }) {
+            // Lost, not closed: it has its time to come back, and is to miss nothing of what can be kept.
+            if reader.flow == .lossless, !isRetained { awaitReader() }
+            becomeOrphan()
+        }
         readersMoved()
-        if !readers.contains(where: { $0.flow != .recorder }) { becomeOrphan() }
     }
 
     /// Nobody reads; somebody may come (back) within a while.
@@ -265,6 +292,7 @@ final class ChildProcess {
     /// Called when the agent lets go of it: no timer may keep it.
     func forgotten() {
         agent.cancel(&orphanTimer)
+        agent.cancel(&awaitTimer)
         agent.cancel(&retentionTimer)
         // A pending SIGKILL after Hangup is kept: the group may outlive its leader.
     }

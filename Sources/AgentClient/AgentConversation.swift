@@ -223,7 +223,7 @@ struct AgentConversation: Sendable {
         case .signal, .resize, .hangup, .setDeadline, .shutdown, .dismiss: .done
         case .list: .processes
         case .stats: .statistics
-        case .start(let request) where request.flow == .detached: .attached
+        case .start(let request) where !request.flow.isReader: .attached
         default: nil
         }
     }

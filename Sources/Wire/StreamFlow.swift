@@ -11,4 +11,10 @@ public enum StreamFlow: UInt8, Sendable, CaseIterable {
     /// Only for `start`: the connection starts the process, gets `attached` and is no reader; the agent closes it. The process then waits
     /// for its first reader as an orphan does (its 60 s timer runs unless it is retained), and is not forgotten before one was served.
     case detached = 3
+    /// As `detached`, but a reader is on its way: until it is there, or 60 s have passed, the process is held back as by a lossless one
+    /// that has taken nothing yet. Its output is not the older for having begun before its first reader came.
+    case awaited = 4
+
+    /// Whether a connection with it reads.
+    public var isReader: Bool { self != .detached && self != .awaited }
 }

@@ -96,6 +96,8 @@ struct ServerAssembly {
             logger: log
         )
         group.maximumGracefulShutdownDuration = .seconds(20)
+        // What does not even end when it is cancelled is a bug, and must not keep a supervisor waiting.
+        group.maximumCancellationDuration = .seconds(10)
         try await ServiceGroup(configuration: group).run()
     }
 }

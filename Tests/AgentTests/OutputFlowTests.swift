@@ -65,6 +65,39 @@ struct OutputFlowTests {
         #expect(outcome.gaps.isEmpty)
     }
 
+    @Test("of a process whose first reader is on its way is kept from its first byte on")
+    func awaitedFirstReader() throws {
+        let agent = try TestAgent()
+        guard case .attached = try agent.ask(.start(.shell(Self.lines(8_000_000), id: "awaited", flow: .awaited))) else {
+            throw TestAgent.Failure.unexpected("not attached")
+        }
+        #expect(try waitUntilHeld(agent, "awaited") < 4_000_000)
+        let outcome = try agent.open(.attach(AttachRequest(processID: "awaited"))).outcome()
+        #expect(outcome.stdout == Self.expected(8_000_000))
+        #expect(outcome.gaps.isEmpty)
+    }
+
+    @Test("of a process whose reader was lost is kept for it")
+    func awaitedLostReader() throws {
+        let agent = try TestAgent()
+        let connection = try agent.open(.start(.shell("echo 1; sleep 0.2; \(Self.lines(8_000_000))", id: "lost")))
+        _ = try connection.read { $0.text == "1\n" }
+        connection.close()
+        #expect(try waitUntilHeld(agent, "lost", atLeast: 3) < 4_000_000)
+        let outcome = try agent.open(.attach(AttachRequest(processID: "lost", offset: 2))).outcome()
+        #expect(outcome.stdout == Self.expected(8_000_000))
+        #expect(outcome.gaps.isEmpty)
+    }
+
+    @Test("of a process that waits for a reader in vain goes on after a while", arguments: [true, false])
+    func awaitedInVain(isRetained: Bool) throws {
+        let agent = try TestAgent("--orphan-seconds", "1", "--hangup-seconds", "1")
+        let script = "trap '' HUP; \(Self.lines(8_000_000)); echo end"
+        _ = try agent.ask(.start(.shell(script, id: "vain", isRetained: isRetained, flow: .awaited)))
+        try agent.waitUntil("it to end or be forgotten") { $0.isEmpty || $0.first?.exit != nil }
+        if isRetained { #expect(try agent.report(of: "vain")?.stdoutBytes == 8_000_004) }
+    }
+
     @Test("keeps the order in which the agent read its two streams")
     func order() throws {
         let agent = try TestAgent()

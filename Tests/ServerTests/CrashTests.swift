@@ -12,7 +12,9 @@ import Testing
 @Suite(.serialized) struct CrashTests {
     @Test func sessionsExecsAndTheirOutputSurviveAKilledServer() async throws {
         try await ServerProcess.with { server in
-            let script = "i=0; while [ $i -lt 400 ]; do echo line $i; i=$((i+1)); sleep 0.005; done; exit 9"
+            // It cannot end before we let it, however long the next server takes to start.
+            let script =
+                "i=0; while [ $i -lt 400 ]; do echo line $i; i=$((i+1)); sleep 0.005; done; while [ ! -e /tmp/end ]; do sleep 0.05; done; exit 9"
             let session = try await server.create(["sh", "-c", script])
             let waiting = "echo before; while [ ! -e /tmp/go ]; do sleep 0.05; done; echo after; exit 4"
             let exec = try await server.request(
@@ -31,6 +33,9 @@ import Testing
             let mine = try await server.record("/v1/sessions/\(session.id)/exec?id=mine")
             #expect(mine.text == "before\nafter\n")
             #expect(mine.exit == 4)
+            let end = try await server.request(
+                "POST", "/v1/sessions/\(session.id)/exec", json: #"{"command":["touch","/tmp/end"],"detach":true}"#)
+            #expect(end.status == 202)
 
             let second = try await server.stream("/v1/sessions/\(session.id)/attach?offset=\(seen.offset)")
             try await server.collect(second, into: &seen)
@@ -127,16 +132,16 @@ import Testing
                     _ = try await server.ended(session.id)
                 } else {
                     server.send(SIGSTOP)
-                    let second = try await server.startSecond(environment: [:])
-                    try await eventually("the second server records to the end") {
-                        try await server.database.withConnection { connection in
-                            try await connection.queryOne(
-                                "SELECT ended_at IS NOT NULL AS ended FROM sessions WHERE id = \(session.id)"
-                            ).decode(Bool.self, "ended")
+                    try await server.withSecond {
+                        try await eventually("the second server records round \(round) to the end") {
+                            try await server.database.withConnection { connection in
+                                try await connection.queryOne(
+                                    "SELECT ended_at IS NOT NULL AS ended FROM sessions WHERE id = \(session.id)"
+                                ).decode(Bool.self, "ended")
+                            }
                         }
+                        server.send(SIGCONT)
                     }
-                    server.send(SIGCONT)
-                    await ChildProgram.end(second, SIGTERM)
                 }
                 let log = try await server.request("GET", "/v1/sessions/\(session.id)/logs")
                 let complete = log.headers.first { $0.name.lowercased() == "x-execbox-complete" }?.value

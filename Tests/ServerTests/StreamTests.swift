@@ -62,6 +62,40 @@ import Testing
             let inHole = try await server.record("/v1/sessions/\(session.id)/attach?offset=\(3 << 20)")
             #expect(inHole.closeCode == .gone)
             #expect(inHole.errors.first?.hasPrefix("GONE") == true)
+            let logs = "/v1/sessions/\(session.id)/logs?offset=\(3 << 20)"
+            for path in [logs, logs + "&follow=true"] {
+                let log = try await server.request("GET", path)
+                #expect(log.status == 410)
+                guard case .number(let first)? = try ErrorBody.fromJSON(log.body).details?["firstOffset"] else {
+                    Issue.record("no firstOffset in \(String(decoding: log.body, as: UTF8.self))")
+                    continue
+                }
+                #expect(first > 3 << 20 && first < total)
+            }
+        }
+    }
+
+    @Test func aFollowedLogsLimitCountsCombinedBytesLikeItsOffset() async throws {
+        try await ServerProcess.with { server in
+            let session = try await server.create(["sh", "-c", "printf out1; sleep 0.2; printf err1 >&2; sleep 0.2; printf out2"])
+            _ = try await server.ended(session.id)
+            let log = try await server.request("GET", "/v1/sessions/\(session.id)/logs?stream=stdout&offset=2&limit=8&follow=true")
+            #expect(String(decoding: log.body, as: UTF8.self) == "t1ou")
+            let beyond = try await server.request("GET", "/v1/sessions/\(session.id)/logs?offset=13&follow=true")
+            #expect(beyond.status == 400)
+        }
+    }
+
+    @Test func anExecsOutputIsWholeHoweverFastItBeginsToWrite() async throws {
+        try await ServerProcess.with { server in
+            let session = try await server.create(["sleep", "600"])
+            for _ in 0..<20 {
+                let record = try await server.record(
+                    "/v1/sessions/\(session.id)/exec?cmd=dd&cmd=if%3D/dev/zero&cmd=bs%3D65536&cmd=count%3D64&cmd=status%3Dnone")
+                #expect(record.gapBytes == 0)
+                #expect(record.stdout.count == 64 * 65_536)
+                #expect(record.exit == 0)
+            }
         }
     }
 
@@ -239,7 +273,7 @@ import Testing
             var record = StreamRecord()
             try await server.collect(stream, into: &record)
             #expect(record.closeCode == .goingAway)
-            await server.end()
+            try await server.end()
             try await server.start()
             #expect(try await server.session(session.id).status == .running)
             #expect(try await server.containers().count == 1)

@@ -31,10 +31,24 @@ package enum ChildProgram {
         return result == pid || (result < 0 && errno == ECHILD)
     }
 
-    /// Sends the signal and waits for the end.
-    package static func end(_ pid: pid_t, _ signal: Int32) async {
+    /// Sends the signal and waits for the end. A program that has not ended after a minute is killed: the test fails instead of waiting
+    /// for ever. So is one whose test was cancelled.
+    ///
+    /// - Returns: whether it ended by itself.
+    @discardableResult
+    package static func end(_ pid: pid_t, _ signal: Int32) async -> Bool {
         _ = kill(pid, signal)
-        while !hasEnded(pid) { try? await Task.sleep(for: .milliseconds(5)) }
+        // A stopped program hears nothing but SIGKILL.
+        _ = kill(pid, SIGCONT)
+        let deadline = ContinuousClock.now + .seconds(60)
+        while !hasEnded(pid) {
+            guard ContinuousClock.now < deadline, (try? await Task.sleep(for: .milliseconds(5))) != nil else {
+                _ = kill(pid, SIGKILL)
+                _ = wait(pid)
+                return false
+            }
+        }
+        return true
     }
 
     /// Waits, and gives the exit code; 128 + n after a signal.

@@ -47,10 +47,10 @@ package final class ServerProcess: Sendable {
                 do {
                     try await server.start()
                     let result = try await body(server)
-                    await server.end()
+                    try await server.end()
                     return result
                 } catch {
-                    await server.end()
+                    try? await server.end()
                     throw error
                 }
             }
@@ -94,9 +94,7 @@ package final class ServerProcess: Sendable {
     private var logPath: String { "\(engine.folder)/execboxd.\(state.withLock { $0.starts }).log" }
 
     /// What the server has logged since its last start.
-    package var log: String {
-        (try? Data(contentsOf: URL(fileURLWithPath: logPath))).map { String(decoding: $0, as: UTF8.self) } ?? ""
-    }
+    package var log: String { Self.text(of: logPath) }
 
     /// Starts it, the second time on the same port as the first, and waits until it serves.
     package func start() async throws {
@@ -135,21 +133,35 @@ package final class ServerProcess: Sendable {
     }
 
     /// SIGTERM, and waits for the end.
-    package func end() async {
+    package func end() async throws {
         guard let pid = state.withLock({ $0.pid }) else { return }
-        await ChildProgram.end(pid, SIGTERM)
         state.withLock { $0.pid = nil }
+        try await Self.end(pid, log: logPath)
     }
 
-    /// Another server process beside this one, on the same database, node and engine, at a port of its own. Ended by the caller.
-    package func startSecond(environment: [String: String]) async throws -> pid_t {
+    private static func end(_ pid: pid_t, log: String) async throws {
+        guard await !ChildProgram.end(pid, SIGTERM) else { return }
+        throw Failure(description: "execboxd does not end by SIGTERM:\n\(text(of: log).suffix(4000))")
+    }
+
+    private static func text(of path: String) -> String {
+        (try? Data(contentsOf: URL(fileURLWithPath: path))).map { String(decoding: $0, as: UTF8.self) } ?? ""
+    }
+
+    /// Another server process beside this one, on the same database, node and engine, at a port of its own, for as long as `body` runs.
+    package func withSecond(_ body: () async throws -> Void) async throws {
         let path = "\(engine.folder)/second.log"
-        let variables = Self.environment(engine, database, extraEnvironment.merging(environment) { $1 }, port: 0)
+        unlink(path)
+        let variables = Self.environment(engine, database, extraEnvironment, port: 0)
         let pid = try ChildProgram.spawn([try Self.executable("execboxd"), "serve"], environment: variables, output: path)
-        try await eventually("the second execboxd serves") {
-            (try? Data(contentsOf: URL(fileURLWithPath: path))).map { String(decoding: $0, as: UTF8.self).contains("\"Serving\"") } ?? false
+        do {
+            try await eventually("the second execboxd serves") { Self.text(of: path).contains("\"Serving\"") }
+            try await body()
+        } catch {
+            try? await Self.end(pid, log: path)
+            throw Failure(description: "\(error); the second server's log:\n\(Self.text(of: path).suffix(8000))")
         }
-        return pid
+        try await Self.end(pid, log: path)
     }
 
     private static func output(of arguments: [String], environment: [String: String]) throws -> String {

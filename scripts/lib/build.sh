@@ -50,7 +50,7 @@ build_tests() {
 format_lint() {
     local -a places=()
     local place
-    for place in Sources Tests Package.swift; do
+    for place in Sources Tests benchmarks Package.swift; do
         [[ -e $place ]] && places+=("$place")
     done
     swift format lint --strict --parallel --recursive "${places[@]}" >&2 ||
@@ -60,7 +60,7 @@ format_lint() {
 format_sources() {
     local -a places=()
     local place
-    for place in Sources Tests Package.swift; do
+    for place in Sources Tests benchmarks Package.swift; do
         [[ -e $place ]] && places+=("$place")
     done
     swift format --in-place --parallel --recursive "${places[@]}"

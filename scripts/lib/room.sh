@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# A room: where one test run lives, with everything it starts.
+# A room: where one run of the tests or benchmarks lives, with everything it starts.
 #
 # A room has its own network, mount and process namespaces, and a folder /var/lib/execbox/rooms/NAME. Its first
 # process is PID 1 in there, so when that ends, for whatever reason, the kernel ends all the rest: PostgreSQL,
@@ -130,4 +130,50 @@ room_close() {
         room_folder=''
         room_remove_last
     fi
+}
+
+# room_enter ROOM: what the room's first process does before anything else. A loopback network, a /run of our own
+# (containerd, Docker's network code and execboxd have fixed places there), and folders.
+room_enter() {
+    local room=$1 resolver resolver_file
+    [[ -n $room && $$ == 1 ]] || fail "this script is started as the first process of a room"
+    # The first process of a namespace hears only the signals that it has asked for.
+    trap 'exit 143' TERM
+    export PATH=$PATH:/usr/sbin:/sbin
+    ip link set lo up
+
+    # The resolver's settings often live in /run, and containers get a copy of them.
+    resolver=$(cat /etc/resolv.conf 2>/dev/null || true)
+    mount -t tmpfs -o mode=755 tmpfs /run
+    mkdir -p /run/lock
+    if [[ ! -e /etc/resolv.conf ]]; then
+        resolver_file=$(readlink -m /etc/resolv.conf)
+        mkdir -p "$(dirname "$resolver_file")"
+        printf '%s\n' "$resolver" >"$resolver_file"
+    fi
+}
+
+# room_start_services ROOM: PostgreSQL and an engine with the base image.
+room_start_services() {
+    local room=$1 engine_starting
+    # The control groups get the room's name, so that they can be found and removed. systemd could not manage them:
+    # it does not know the process ids of another process namespace.
+    engine_start "$room/engine" --exec-opt native.cgroupdriver=cgroupfs --cgroup-parent="/execbox-room-${room##*/}" &
+    engine_starting=$!
+    postgres_start "$room/postgres" throwaway
+    wait "$engine_starting"
+    base_image_build "$room/engine/engine.sock"
+}
+
+# room_use SCRIPT ARGUMENT…: runs it in a room that goes with it; ends with its status. As root.
+room_use() {
+    local status=0
+    trap 'room_close' EXIT
+    trap 'exit 130' INT
+    trap 'exit 143' TERM
+    trap 'exit 129' HUP
+    room_open
+    room_run "$BASH" "$@" || status=$?
+    # The script's own summary is to stay the last thing said.
+    exit "$status"
 }

@@ -53,12 +53,14 @@ package struct Execs: Sendable {
         ExecID.make(unixMilliseconds: UInt64(clamping: Timestamp.now.unixMicroseconds / 1000)).description
     }
 
-    /// Starts the process and returns its id once the agent has reported the start; nobody reads it yet, which it waits for 60 s.
-    package func start(_ request: Request, in session: Session, fields: FieldNames) async throws -> String {
+    /// Starts the process and returns its id once the agent has reported the start; nobody reads it yet.
+    ///
+    /// - Parameter isReaderComing: output is kept, and the process held back if need be, until its first reader is there, 60 s at most.
+    package func start(_ request: Request, in session: Session, fields: FieldNames, isReaderComing: Bool) async throws -> String {
         let id = request.id ?? Self.makeID()
         do {
             _ = try await sessions.request(
-                .start(startRequest(request, id: id, in: session, flow: .detached, sendsStdin: true)),
+                .start(startRequest(request, id: id, in: session, flow: isReaderComing ? .awaited : .detached, sendsStdin: true)),
                 of: session
             )
         } catch let failure as AgentFailure {

@@ -33,7 +33,7 @@ struct ExecRoutes {
         exec.isDetached = body.detach ?? false
         if exec.isDetached {
             guard body.stdin == nil else { throw ExecboxError.invalid("stdin", "stdin is not taken with detach") }
-            let id = try await execs.start(exec, in: session, fields: .body)
+            let id = try await execs.start(exec, in: session, fields: .body, isReaderComing: false)
             return try .json(ExecStartedBody(id: id), status: .accepted)
         }
         let result = try await execs.run(

@@ -23,8 +23,7 @@ struct LogRoutes {
         if request.headers[.accept]?.contains("application/x-ndjson") == true {
             throw ExecboxError(.notImplemented, "logs come as application/octet-stream only", details: ["field": .text("Accept")])
         }
-        if query.follow { return try follow(session, query) }
-        return try await snapshot(request, session, query)
+        return query.follow ? try await follow(session, query) : try await snapshot(request, session, query)
     }
 
     private struct Snapshot {
@@ -34,9 +33,8 @@ struct LogRoutes {
     }
 
     private func snapshot(_ request: Request, _ session: Session, _ query: LogsQuery) async throws -> Response {
-        let recorded = try await services.outputs.position(session.id)?.recorded ?? 0
         let isEnded = session.status.isTerminal
-        let total = isEnded ? max(recorded, (session.usage?.stdoutBytes ?? 0) + (session.usage?.stderrBytes ?? 0)) : recorded
+        let total = try await total(of: session)
         var start = Int64(clamping: query.offset ?? 0)
         var isPartial = false
         if isEnded, query.offset == nil, query.stream == .both, let from = Self.rangeStart(request) {
@@ -44,7 +42,7 @@ struct LogRoutes {
             start = from
             isPartial = true
         }
-        guard start <= total else { throw ExecboxError.invalid("offset", "offset is \(start), the recorded output ends at \(total)") }
+        guard start <= total else { throw Self.beyondEnd(start, total) }
         let limit = min(query.limit ?? Self.maxAnswerBytes, Self.maxAnswerBytes)
         let read = try await read(session, query, from: start, total: total, limit: limit)
         if isPartial, read.missing > 0 {
@@ -69,7 +67,7 @@ struct LogRoutes {
     }
 
     private func read(_ session: Session, _ query: LogsQuery, from start: Int64, total: Int64, limit: Int64) async throws -> Snapshot {
-        let end = min(total, start.addingReportingOverflow(limit).overflow ? total : start + limit)
+        let end = min(total, start.saturatingAdding(limit))
         var recording = RecordedOutput(session.id, from: start, outputs: services.outputs)
         var snapshot = Snapshot(next: start)
         var isFirst = true
@@ -104,20 +102,42 @@ struct LogRoutes {
         return Int64(range.dropFirst(6).dropLast()).flatMap { $0 >= 0 ? $0 : nil }
     }
 
-    /// What is recorded, and then what is being recorded, until the session ends.
-    private func follow(_ session: Session, _ query: LogsQuery) throws -> Response {
+    /// Where the output ends as far as it is known: of a session that runs, what is recorded.
+    private func total(of session: Session) async throws -> Int64 {
+        let recorded = try await services.outputs.position(session.id)?.recorded ?? 0
+        guard session.status.isTerminal else { return recorded }
+        return max(recorded, (session.usage?.stdoutBytes ?? 0) + (session.usage?.stderrBytes ?? 0))
+    }
+
+    private static func beyondEnd(_ offset: Int64, _ total: Int64) -> ExecboxError {
+        .invalid("offset", "offset is \(offset), the recorded output ends at \(total)")
+    }
+
+    /// What is recorded, and then what is being recorded, until the session ends. `limit` counts combined bytes here too.
+    private func follow(_ session: Session, _ query: LogsQuery) async throws -> Response {
         let services = services
+        let start = Int64(clamping: query.offset ?? 0)
+        let end = query.limit.map { start.saturatingAdding($0) }
+        let recording = RecordedOutput(session.id, from: start, outputs: services.outputs)
+        if query.offset != nil {
+            // Asked before the answer begins: afterwards there is no status left to say it with.
+            var ahead = recording
+            let first = try await ahead.next(limit: 1)
+            if case .gap(let missing)? = first.first { throw Self.gone(start, first: start + missing) }
+            if first.isEmpty, session.status.isTerminal {
+                let total = try await total(of: session)
+                guard start <= total else { throw Self.beyondEnd(start, total) }
+                guard start == total else { throw Self.gone(start, first: total) }
+            }
+        }
         let body = ResponseBody { writer in
-            var recording = RecordedOutput(session.id, from: Int64(clamping: query.offset ?? 0), outputs: services.outputs)
-            var left = query.limit ?? .max
-            while left > 0 {
+            var recording = recording
+            while end.map({ recording.offset < $0 }) ?? true {
                 // Asked before reading: what is recorded until the end is read afterwards.
                 let isEnded = try await services.store.session(session.id)?.status.isTerminal ?? true
-                let elements = try await recording.next()
-                for case .piece(let piece) in elements where query.stream.takes(piece) && left > 0 {
-                    let payload = piece.payload.prefix(Int(clamping: left))
-                    left -= Int64(payload.count)
-                    try await writer.write(ByteBuffer(bytes: payload))
+                let elements = try await recording.next(end: end)
+                for case .piece(let piece) in elements where query.stream.takes(piece) {
+                    try await writer.write(ByteBuffer(bytes: piece.payload))
                 }
                 guard elements.isEmpty else { continue }
                 if isEnded { break }
@@ -128,6 +148,14 @@ struct LogRoutes {
             try await writer.finish(nil)
         }
         return Response(status: .ok, headers: [.contentType: "application/octet-stream"], body: body)
+    }
+}
+
+extension Int64 {
+    /// The sum, or the largest value if it does not fit.
+    fileprivate func saturatingAdding(_ other: Int64) -> Int64 {
+        let (sum, overflow) = addingReportingOverflow(other)
+        return overflow ? .max : sum
     }
 }
 

@@ -34,7 +34,7 @@ struct StreamRoutes {
             exec.id = query.id
             exec.isDetached = query.detach
             // Nothing is held across the 101: a client that vanishes now leaves a process that waits 60 s for a reader.
-            id = try await execs.start(exec, in: session, fields: .query)
+            id = try await execs.start(exec, in: session, fields: .query, isReaderComing: true)
         }
         var headers = HTTPFields()
         if let name = HTTPField.Name("X-Execbox-Exec-Id") { headers[name] = id }

@@ -1,0 +1,90 @@
+import ExecboxAPI
+import ExecboxClient
+
+/// Running a command in a sandbox that is there, and reading what it writes.
+struct ExecBenchmarks {
+    let setting: Setting
+    let session: SessionBody
+    /// The peer's sandbox: a container of the same image.
+    let container: String
+
+    /// Where both sandboxes keep a file of 100-byte lines.
+    private static let linesPath = "/tmp/lines"
+    private static let streamBytes = 1 << 30
+    private static let lineCount = 400_000
+
+    var all: [Benchmark] { [roundTrip, commandLine, stream, lines] }
+
+    /// Writes the lines, in both sandboxes by the same command.
+    func prepare() async throws {
+        let command = ["sh", "-c", "yes \(String(repeating: "x", count: 99)) | head -n \(Self.lineCount) > \(Self.linesPath)"]
+        let result = try await setting.client.execs.run(in: session.id, ExecBody(command: command))
+        guard result.exitCode == 0 else { throw Program.Failure(description: "the lines could not be written: \(result)") }
+        try await setting.engine.exec(in: container, command)
+    }
+
+    /// A command's whole life as a program that keeps its connection sees it; a mean of ten.
+    private var roundTrip: Benchmark {
+        let command = ["true"]
+        return Benchmark(
+            name: "exec-roundtrip", unit: .milliseconds, goal: .ratio(10),
+            ours: {
+                try await milliseconds {
+                    for _ in 0..<10 {
+                        let result = try await setting.client.execs.run(in: session.id, ExecBody(command: command))
+                        guard result.exitCode == 0 else { throw Program.Failure(description: "the exec ended with \(result)") }
+                    }
+                } / 10
+            },
+            peer: .init(name: "Docker Engine API: create, start, EOF, inspect") {
+                try await milliseconds { for _ in 0..<10 { try await setting.engine.exec(in: container, command) } } / 10
+            },
+            limit: spawn)
+    }
+
+    /// The same from a shell: a new process and a new connection each time.
+    private var commandLine: Benchmark {
+        Benchmark(
+            name: "exec-cli", unit: .milliseconds, goal: .ratio(1),
+            ours: { try await Program.run([setting.execbox, "exec", session.id, "--", "true"]).total.milliseconds },
+            peer: .init(name: "docker exec, client \(setting.dockerVersion)") {
+                try await Program.run([setting.docker, "exec", container, "true"]).total.milliseconds
+            },
+            limit: spawn)
+    }
+
+    private var spawn: Benchmark.Side {
+        .init(name: "spawn") { try await Program.run([setting.busybox, "true"]).total.milliseconds }
+    }
+
+    private var stream: Benchmark {
+        throughput(
+            "exec-stream", goal: 1, bytes: Self.streamBytes,
+            ["dd", "if=/dev/zero", "bs=65536", "count=\(Self.streamBytes / 65536)", "status=none"])
+    }
+
+    /// Each line is one write, as a program's that flushes every line.
+    private var lines: Benchmark {
+        throughput("exec-lines", goal: 5, bytes: Self.lineCount * 100, ["dd", "if=\(Self.linesPath)", "bs=100", "status=none"])
+    }
+
+    /// Through both command lines into the same sink. The limit is the same command on the host, straight into that sink.
+    private func throughput(_ name: String, goal: Double, bytes: Int, _ command: [String]) -> Benchmark {
+        func rate(_ arguments: [String]) async throws -> Double {
+            let outcome = try await Program.run(arguments)
+            guard outcome.bytes == bytes else { throw Program.Failure(description: "\(outcome.bytes) of \(bytes) bytes came") }
+            return Double(bytes) / 1e6 / (outcome.total.milliseconds / 1000)
+        }
+        let local = command.map { $0 == "if=\(Self.linesPath)" ? "if=/proc/\(containerPID)/root\(Self.linesPath)" : $0 }
+        return Benchmark(
+            name: name, unit: .megabytesPerSecond, goal: .ratio(goal),
+            ours: { try await rate([setting.execbox, "exec", session.id, "--"] + command) },
+            peer: .init(name: "docker exec, client \(setting.dockerVersion)") {
+                try await rate([setting.docker, "exec", container] + command)
+            },
+            limit: .init(name: "pipe") { try await rate([setting.busybox] + local) })
+    }
+
+    /// Of the peer's first process; its files are reached through it.
+    let containerPID: Int32
+}

@@ -1,0 +1,87 @@
+import ExecboxAPI
+import ExecboxClient
+import ExecboxModel
+import Glibc
+
+/// What a run measures on: servers that `make bench` has started in a room of their own, told by the environment.
+struct Setting: Sendable {
+    struct Missing: Error, CustomStringConvertible {
+        let name: String
+        var description: String { "\(name) is not set; run the benchmarks by 'make bench'" }
+    }
+
+    let client: ExecboxClient
+    let engine: DockerEngine
+    let image: String
+    /// The command lines: ours, and Docker's with its version.
+    let execbox: String
+    let docker: String
+    let dockerVersion: String
+    let agent: String
+    let busybox: String
+    let serverPID: Int32
+    let enginePID: Int32
+    /// This program, for what has to be a process of its own.
+    let ourselves: String
+    /// The network that our sandboxes with `outgoing` are on, as the engine knows it.
+    let network: String
+
+    init() throws {
+        func variable(_ name: String) throws -> String {
+            guard let value = getenv(name), value.pointee != 0 else { throw Missing(name: name) }
+            return String(cString: value)
+        }
+        func process(_ name: String) throws -> Int32 {
+            guard let pid = Int32(try variable(name)) else { throw Missing(name: name) }
+            return pid
+        }
+        client = try ExecboxClient(url: try variable("EXECBOX_URL"), apiKey: try variable("EXECBOX_API_KEY"))
+        engine = DockerEngine(socketPath: try variable("BENCH_ENGINE_SOCKET"))
+        image = try variable("EXECBOX_IMAGE")
+        execbox = try variable("BENCH_EXECBOX")
+        docker = try variable("BENCH_DOCKER")
+        dockerVersion = try variable("BENCH_DOCKER_VERSION")
+        agent = try variable("BENCH_AGENT")
+        busybox = try variable("BENCH_BUSYBOX")
+        serverPID = try process("BENCH_SERVER_PID")
+        enginePID = try process("BENCH_ENGINE_PID")
+        network = try variable("BENCH_NETWORK")
+        ourselves = CommandLine.arguments[0]
+    }
+
+    /// A running session of ours without a network, for as long as `body` runs.
+    func withSession<Result>(command: [String] = ["sleep", "1000000"], _ body: (SessionBody) async throws -> Result) async throws -> Result
+    {
+        var request = CreateSessionBody(image: image)
+        request.command = command
+        request.network = NetworkMode.none
+        let session = try await client.sessions.create(request, waitSeconds: 60)
+        do {
+            let result = try await body(session)
+            _ = try? await client.sessions.kill(session.id)
+            return result
+        } catch {
+            _ = try? await client.sessions.kill(session.id)
+            throw error
+        }
+    }
+
+    /// A running container of the engine's without a network, for as long as `body` runs.
+    func withContainer<Result>(command: [String] = ["sleep", "1000000"], _ body: (String) async throws -> Result) async throws -> Result {
+        let container = try await engine.start(image: image, command: command)
+        do {
+            let result = try await body(container)
+            try? await engine.remove(container)
+            return result
+        } catch {
+            try? await engine.remove(container)
+            throw error
+        }
+    }
+
+    /// Waits until no more than so many containers are left: what the last measurement started is being removed behind its back, and
+    /// the next one is not to pay for that.
+    func waitForContainers(atMost count: Int) async throws {
+        while try await engine.containers().count > count { try await Task.sleep(for: .milliseconds(20)) }
+    }
+}
