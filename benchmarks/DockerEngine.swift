@@ -13,11 +13,12 @@ struct DockerEngine: Sendable {
 
     init(socketPath: String) { self.socketPath = socketPath }
 
-    private func request(_ method: String, _ path: String, _ json: [UInt8]?) -> CurlRequest {
+    private func request(_ method: String, _ path: String, _ json: [UInt8]?, patience: Duration? = nil) -> CurlRequest {
         CurlRequest(
             method: method, url: "http://docker/v\(Self.version)\(path)",
             headers: json == nil ? [] : [CurlHeader("Content-Type", "application/json")],
-            body: json.map { .bytes($0) } ?? .none, unixSocketPath: socketPath)
+            body: json.map { .bytes($0) } ?? .none, unixSocketPath: socketPath,
+            timeouts: CurlTimeouts(total: patience))
     }
 
     @discardableResult
@@ -67,12 +68,19 @@ struct DockerEngine: Sendable {
         try DockerJSON.decode(Inspected.self, from: try await call("GET", "/containers/\(container)/json")).state.pid
     }
 
-    /// How long `kill` takes while somebody is attached to its output and does not read.
+    /// How long `killWithStuckReader` waits.
+    static let killPatience = Duration.seconds(15)
+
+    /// How long `kill` takes while somebody is attached to its output and does not read; at most `killPatience`, when it is given up.
     func killWithStuckReader(_ container: String) async throws -> Double {
         try await curl.withResponse(to: request("POST", "/containers/\(container)/attach?stream=1&stdout=1", nil)) { _ in
             // What nobody reads: the pipes between fill up and the engine waits.
             try await Task.sleep(for: .milliseconds(500))
-            return try await milliseconds { try await call("POST", "/containers/\(container)/kill") }
+            return try await milliseconds {
+                do {
+                    _ = try await curl.send(request("POST", "/containers/\(container)/kill", nil, patience: Self.killPatience))
+                } catch let error as CurlError where error.code == .timedOut {}
+            }
         }
     }
 

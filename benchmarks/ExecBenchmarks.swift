@@ -8,20 +8,11 @@ struct ExecBenchmarks {
     /// The peer's sandbox: a container of the same image.
     let container: String
 
-    /// Where both sandboxes keep a file of 100-byte lines.
-    private static let linesPath = "/tmp/lines"
     private static let streamBytes = 1 << 30
-    private static let lineCount = 400_000
+    private static let scriptLineCount = 300_000
+    private static let lineCount = 1_000_000
 
-    var all: [Benchmark] { [roundTrip, commandLine, stream, lines] }
-
-    /// Writes the lines, in both sandboxes by the same command.
-    func prepare() async throws {
-        let command = ["sh", "-c", "yes \(String(repeating: "x", count: 99)) | head -n \(Self.lineCount) > \(Self.linesPath)"]
-        let result = try await setting.client.execs.run(in: session.id, ExecBody(command: command))
-        guard result.exitCode == 0 else { throw Program.Failure(description: "the lines could not be written: \(result)") }
-        try await setting.engine.exec(in: container, command)
-    }
+    var all: [Benchmark] { [roundTrip, commandLine, stream, lines, scriptLines] }
 
     /// A command's whole life as a program that keeps its connection sees it; a mean of ten.
     private var roundTrip: Benchmark {
@@ -58,33 +49,37 @@ struct ExecBenchmarks {
     }
 
     private var stream: Benchmark {
-        throughput(
-            "exec-stream", goal: 1, bytes: Self.streamBytes,
-            ["dd", "if=/dev/zero", "bs=65536", "count=\(Self.streamBytes / 65536)", "status=none"])
+        let command = ["dd", "if=/dev/zero", "bs=65536", "count=\(Self.streamBytes / 65536)", "status=none"]
+        return throughput("exec-stream", goal: 1, bytes: Self.streamBytes, command, onTheHost: [setting.busybox] + command)
     }
 
-    /// Each line is one write, as a program's that flushes every line.
+    /// A write of its own for each line, as fast as can be (lines.c).
     private var lines: Benchmark {
-        throughput("exec-lines", goal: 5, bytes: Self.lineCount * 100, ["dd", "if=\(Self.linesPath)", "bs=100", "status=none"])
+        let count = "\(Self.lineCount)"
+        return throughput("exec-lines", goal: 5, bytes: Self.lineCount * 100, ["lines", count], onTheHost: [setting.lines, count])
+    }
+
+    /// The same as a script does it, with a little work between two lines.
+    private var scriptLines: Benchmark {
+        let line = String(repeating: "x", count: 99)
+        let command = ["sh", "-c", "i=0; while [ $i -lt \(Self.scriptLineCount) ]; do echo \(line); i=$((i+1)); done"]
+        return throughput(
+            "exec-lines-script", goal: 1, bytes: Self.scriptLineCount * 100, command, onTheHost: [setting.busybox] + command)
     }
 
     /// Through both command lines into the same sink. The limit is the same command on the host, straight into that sink.
-    private func throughput(_ name: String, goal: Double, bytes: Int, _ command: [String]) -> Benchmark {
+    private func throughput(_ name: String, goal: Double, bytes: Int, _ command: [String], onTheHost local: [String]) -> Benchmark {
         func rate(_ arguments: [String]) async throws -> Double {
             let outcome = try await Program.run(arguments)
             guard outcome.bytes == bytes else { throw Program.Failure(description: "\(outcome.bytes) of \(bytes) bytes came") }
             return Double(bytes) / 1e6 / (outcome.total.milliseconds / 1000)
         }
-        let local = command.map { $0 == "if=\(Self.linesPath)" ? "if=/proc/\(containerPID)/root\(Self.linesPath)" : $0 }
         return Benchmark(
             name: name, unit: .megabytesPerSecond, goal: .ratio(goal),
             ours: { try await rate([setting.execbox, "exec", session.id, "--"] + command) },
             peer: .init(name: "docker exec, client \(setting.dockerVersion)") {
                 try await rate([setting.docker, "exec", container] + command)
             },
-            limit: .init(name: "pipe") { try await rate([setting.busybox] + local) })
+            limit: .init(name: "pipe") { try await rate(local) })
     }
-
-    /// Of the peer's first process; its files are reached through it.
-    let containerPID: Int32
 }

@@ -27,7 +27,7 @@ struct Measure: AsyncParsableCommand {
 
     func run() async throws {
         let setting = try Setting()
-        let bareServer = try Program.spawn([setting.ourselves, "bare-server", "--port", "0"], standardOutput: 2)
+        let bareServer = try Program.spawn([setting.ourselves, "bare-server", "--port", "\(BareServer.port)"], standardOutput: 2)
         let idle = try Program.spawn([setting.busybox, "sleep", "1000000"], standardOutput: 2)
         defer {
             for pid in [bareServer, idle] {
@@ -35,33 +35,39 @@ struct Measure: AsyncParsableCommand {
                 waitpid(pid, nil, 0)
             }
         }
+        try await BareServer.waitUntilServing()
         var figures: [Figure] = []
-        func measure(_ benchmark: Benchmark) async throws {
+        var isComplete = true
+        func measure(_ benchmark: Benchmark) async {
             guard only.isEmpty || only.contains(where: benchmark.name.hasPrefix) else { return }
             let isTerminal = isatty(STDERR_FILENO) == 1
             if !isTerminal { StandardError.write("    \(benchmark.name)\n") }
-            figures.append(
-                try await benchmark.run(rounds: rounds) { round in
-                    if isTerminal { StandardError.write("\r\u{1B}[K    \(benchmark.name) \(round)/\(rounds)") }
-                })
-            if isTerminal { StandardError.write("\r\u{1B}[K") }
+            defer { if isTerminal { StandardError.write("\r\u{1B}[K") } }
+            do {
+                figures.append(
+                    try await benchmark.run(rounds: rounds) { round in
+                        if isTerminal { StandardError.write("\r\u{1B}[K    \(benchmark.name) \(round)/\(rounds)") }
+                    })
+            } catch {
+                // The others' figures are not to be lost for it.
+                isComplete = false
+                StandardError.write("\n    \(benchmark.name) could not be measured: \(error)\n")
+            }
         }
 
         let memory = MemoryBenchmarks(setting: setting)
-        try await measure(memory.server(bareServer: bareServer))
-        try await measure(memory.agentDisk)
-        try await measure(memory.agentReady)
-        for benchmark in CreateBenchmarks(setting: setting).all { try await measure(benchmark) }
+        await measure(memory.server(bareServer: bareServer))
+        await measure(memory.agentDisk)
+        await measure(memory.agentReady)
+        for benchmark in CreateBenchmarks(setting: setting).all { await measure(benchmark) }
         try await setting.withSession { session in
-            try await measure(try await memory.agent(in: session, idle: idle))
+            await measure(try await memory.agent(in: session, idle: idle))
             try await setting.withContainer { container in
-                let exec = ExecBenchmarks(
-                    setting: setting, session: session, container: container, containerPID: try await setting.engine.pid(of: container))
-                try await exec.prepare()
-                for benchmark in exec.all { try await measure(benchmark) }
+                let exec = ExecBenchmarks(setting: setting, session: session, container: container)
+                for benchmark in exec.all { await measure(benchmark) }
             }
         }
-        for benchmark in LoadBenchmarks(setting: setting).all { try await measure(benchmark) }
+        for benchmark in LoadBenchmarks(setting: setting).all { await measure(benchmark) }
 
         print(FigureTable(figures: figures).text, terminator: "")
         if let json {
@@ -69,5 +75,6 @@ struct Measure: AsyncParsableCommand {
             encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
             try encoder.encode(figures).write(to: URL(filePath: json), options: .atomic)
         }
+        if !isComplete { throw ExitCode.failure }
     }
 }

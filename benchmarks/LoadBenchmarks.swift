@@ -62,7 +62,7 @@ struct LoadBenchmarks {
                     try await milliseconds { _ = try await setting.client.sessions.kill(session.id) }
                 }
             },
-            peer: .init(name: "Docker Engine API: kill", rounds: 2) {
+            peer: .init(name: "Docker Engine API: kill, given up after \(DockerEngine.killPatience)", rounds: 2) {
                 try await setting.withContainer(command: Self.flood) { try await setting.engine.killWithStuckReader($0) }
             },
             settle: { try await setting.waitForContainers(atMost: 0) })

@@ -19,6 +19,8 @@ struct Setting: Sendable {
     let dockerVersion: String
     let agent: String
     let busybox: String
+    /// lines.c, which the image has too.
+    let lines: String
     let serverPID: Int32
     let enginePID: Int32
     /// This program, for what has to be a process of its own.
@@ -43,6 +45,7 @@ struct Setting: Sendable {
         dockerVersion = try variable("BENCH_DOCKER_VERSION")
         agent = try variable("BENCH_AGENT")
         busybox = try variable("BENCH_BUSYBOX")
+        lines = try variable("BENCH_LINES")
         serverPID = try process("BENCH_SERVER_PID")
         enginePID = try process("BENCH_ENGINE_PID")
         network = try variable("BENCH_NETWORK")

@@ -12,8 +12,8 @@ package protocol SandboxBackend: Sendable {
     func start() async throws(BackendError)
     /// True while the engine answers; for `/ready`.
     func ping() async throws(BackendError)
-    /// Whether `prepare` would find the image without pulling.
-    func hasImage(_ image: ImageSpec) async throws(BackendError) -> Bool
+    /// What `prepare` would find without pulling; nil if it would have to pull.
+    func imageAtHand(_ image: ImageSpec) async throws(BackendError) -> PreparedImage?
     /// Finds or pulls the image. `progress` gets a human line now and then.
     func prepare(_ image: ImageSpec, progress: @Sendable (String) -> Void) async throws(BackendError) -> PreparedImage
     /// Makes and starts the sandbox; a second call with the same `sandboxID` finds the first one's work and finishes it.

@@ -61,14 +61,14 @@ struct ImageTests {
         try await TestEngine.with { engine in
             let name = "\(registry)/execbox/test:latest"
             try await engine.docker("DELETE", "/images/\(name)?force=1")
-            #expect(try await engine.backend.hasImage(ImageSpec(name: name)) == false)
+            #expect(try await engine.backend.imageAtHand(ImageSpec(name: name)) == nil)
             let lines = Recorder<String>()
             let image = try await engine.backend.prepare(ImageSpec(name: name)) { lines.record($0) }
             #expect(image.name == name)
             #expect(image.digest.hasPrefix("sha256:"))
             #expect(!lines.elements.isEmpty)
-            #expect(try await engine.backend.hasImage(ImageSpec(name: name)))
-            #expect(try await engine.backend.hasImage(ImageSpec(name: name, pull: .always)) == false)
+            #expect(try await engine.backend.imageAtHand(ImageSpec(name: name)) != nil)
+            #expect(try await engine.backend.imageAtHand(ImageSpec(name: name, pull: .always)) == nil)
             // At hand: no line of progress.
             lines.clear()
             #expect(try await engine.backend.prepare(ImageSpec(name: name)) { lines.record($0) } == image)
@@ -84,6 +84,26 @@ struct ImageTests {
             var spec = try await engine.spec()
             spec.image = again
             #expect(try await engine.backend.state(try await engine.backend.create(spec)) == .running)
+        }
+    }
+
+    @Test("a name that has moved meanwhile is not followed")
+    func movedName() async throws {
+        try await TestEngine.with { engine in
+            let name = "execbox/moving-\(engine.configuration.shortID.lowercased()):latest"
+            try await engine.docker("POST", "/images/\(engine.imageName)/tag?repo=\(name.dropLast(7))&tag=latest")
+            let first = try await engine.backend.prepare(ImageSpec(name: name)) { _ in }
+            let ref = try await engine.backend.create(try await engine.spec())
+            let other = try await engine.backend.commit(ref, as: name, base: first)
+            #expect(other.digest != first.digest)
+            #expect(try await engine.backend.prepare(ImageSpec(name: name)) { _ in }.digest == other.digest)
+            #expect(try await engine.backend.prepare(ImageSpec(name: name, digest: first.digest)) { _ in }.digest == first.digest)
+            let gone = "sha256:" + String(repeating: "2", count: 64)
+            await #expect(throws: BackendError.imageNotFound("\(name) as it was when the session was created (\(gone)) is no longer there"))
+            {
+                try await engine.backend.prepare(ImageSpec(name: name, digest: gone)) { _ in }
+            }
+            try await engine.docker("DELETE", "/images/\(name)?force=1")
         }
     }
 

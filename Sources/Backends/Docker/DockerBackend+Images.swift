@@ -1,14 +1,24 @@
 import ExecboxSandbox
 
 extension DockerBackend {
-    package func hasImage(_ image: ImageSpec) async throws(BackendError) -> Bool {
-        if image.pull == .always { return false }
+    package func imageAtHand(_ image: ImageSpec) async throws(BackendError) -> PreparedImage? {
+        if image.pull == .always { return nil }
         let reference = try ImageReference(image.name)
-        return try await translated { try await client.inspectImage(reference.text) != nil }
+        return try await translated {
+            let platform = try startedHost().platform
+            return try await client.inspectImage(image.digest ?? reference.text)
+                .map { found throws(BackendError) in try Self.prepared(found, name: image.name, platform: platform) }
+        }
     }
 
     package func prepare(_ image: ImageSpec, progress: @Sendable (String) -> Void) async throws(BackendError) -> PreparedImage {
         let reference = try ImageReference(image.name)
+        if let digest = image.digest {
+            guard let found = try await imageAtHand(ImageSpec(name: image.name, digest: digest)) else {
+                throw .imageNotFound("\(image.name) as it was when the session was created (\(digest)) is no longer there")
+            }
+            return found
+        }
         return try await translated {
             let platform = try startedHost().platform
             var mustPull = image.pull == .always

@@ -23,6 +23,12 @@ struct SessionRunner {
 
     let id: SessionID
     let services: SessionServices
+    private let prepared = Latest<PreparedImage?>(nil)
+
+    init(id: SessionID, services: SessionServices) {
+        self.id = id
+        self.services = services
+    }
 
     private var store: SessionStore { services.store }
     private var claimant: String { services.settings.claimant.description }
@@ -102,12 +108,10 @@ struct SessionRunner {
         if let intent = session.intent { return try await end(session, cancelledBy: intent) }
         let spec = ImageSpec(name: session.image, pull: ImageSpec.PullPolicy(rawValue: session.pull) ?? .missing)
         do throws(BackendError) {
-            let isHere = try await services.backend.hasImage(spec)
-            if spec.pull == .always || !isHere, lifecycle.handle(.imageNeeded) == .prepareImage {
-                try await pull(session, spec)
-            }
-            let image = try await services.backend.prepare(spec) { _ in }
-            try await settle(session, image)
+            if let image = try await services.backend.imageAtHand(spec) { return try await settle(session, image) }
+            // A server that died while it pulled left the session building.
+            if lifecycle.handle(.imageNeeded) == .prepareImage || session.status == .building { try await pull(session, spec) }
+            try await settle(session, try await services.backend.prepare(ImageSpec(name: session.image)) { _ in })
         } catch {
             switch error {
             case .imageNotFound, .imageRejected, .invalidSpec: try await apply(.imageFailed(error.sentence), to: session)
@@ -163,6 +167,7 @@ struct SessionRunner {
                 try await apply(.imageFailed("the image names no command and none was given"), to: session)
             } else {
                 guard try await store.setImage(session, claimant: claimant) else { throw Superseded() }
+                prepared.withLock { $0 = image }
             }
         } catch {
             throw .unavailable("\(error)")
@@ -183,7 +188,11 @@ struct SessionRunner {
     private func start(_ session: Session) async throws {
         if let intent = session.intent { return try await end(session, cancelledBy: intent) }
         do {
-            let image = try await services.backend.prepare(ImageSpec(name: session.image)) { _ in }
+            // After a restart of the server the row alone knows which image was meant.
+            let image =
+                if let image = prepared.withLock({ $0 }) { image } else {
+                    try await services.backend.prepare(ImageSpec(name: session.image, digest: session.imageDigest)) { _ in }
+                }
             let spec = SandboxSpec(
                 sandboxID: session.sandboxID,
                 sessionID: id,
@@ -194,11 +203,16 @@ struct SessionRunner {
             )
             let ref = try await services.backend.create(spec)
             let link = try await services.links.open(session.sandboxID, transport: services.backend.connect(ref))
-            try await store.setBackendID(ref.backendID, of: session.sandboxID)
+            // Side by side: a caller waits for all of this.
+            async let isNoted: Void = store.setBackendID(ref.backendID, of: session.sandboxID)
+            async let sealed = store.sealedEnvironment(id)
             let hello = try await link.hello(timeout: .seconds(30))
+            try await isNoted
             guard try await store.settleBootID(hello.bootID, of: session.sandboxID) == hello.bootID else { throw AgentLinkError.otherBoot }
             link.expectBootID(hello.bootID)
-            let elapsed = try await startMain(session, image: image, link: link, isRepeated: hello.mainStarted)
+            let environment = try await sealed.map { try services.seal.open($0, for: id) } ?? []
+            let elapsed = try await startMain(session, environment, image: image, link: link, isRepeated: hello.mainStarted)
+            async let isRenewed: Void = renewDeadline(session, link)
             let published = session.network == .exposed ? try await services.backend.ports(ref) : []
             let ports = session.ports.map { port in
                 let match = published.first { $0.container == port.spec.container && $0.transport == port.spec.transport }
@@ -208,6 +222,7 @@ struct SessionRunner {
                 throw Superseded()
             }
             services.watch.changed(id)
+            try await isRenewed
         } catch let error as BackendError {
             switch error {
             case .unavailable, .rateLimited, .noCapacity: try await waitOrGiveUp(session, error)
@@ -232,8 +247,9 @@ struct SessionRunner {
     }
 
     /// Asks the agent for main; a second time it only learns that main is there. Returns for how long main has been running, in µs.
-    private func startMain(_ session: Session, image: PreparedImage, link: AgentLink, isRepeated: Bool) async throws -> Int64 {
-        let own = try await store.sealedEnvironment(id).map { try services.seal.open($0, for: id) } ?? []
+    private func startMain(
+        _ session: Session, _ own: [String], image: PreparedImage, link: AgentLink, isRepeated: Bool
+    ) async throws -> Int64 {
         let ring = services.settings.ringBytes(memoryMB: session.resources.memoryMB)
         let request = StartRequest(
             processID: AgentMessage.mainProcessID,
@@ -251,7 +267,6 @@ struct SessionRunner {
             sendsStdin: false
         )
         _ = try await link.request(.start(request), timeout: .seconds(30))
-        try await renewDeadline(session, link)
         guard isRepeated, case .processes(let list) = try await link.request(.list) else { return 0 }
         let elapsed = list.first { $0.processID == AgentMessage.mainProcessID }?.elapsedMicroseconds ?? 0
         // An agent that lies about its past may not bill for more than the sandbox has existed.

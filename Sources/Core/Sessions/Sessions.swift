@@ -22,8 +22,10 @@ package struct Sessions: Sendable {
         try check(new)
         let isHere: Bool
         do throws(BackendError) {
-            try await services.backend.ping()
-            isHere = try await services.backend.hasImage(ImageSpec(name: new.image)) && new.pull == .missing
+            // Either question finds out whether the backend answers, before there is a row.
+            if new.pull == .always { try await services.backend.ping() }
+            isHere =
+                try await services.backend.imageAtHand(ImageSpec(name: new.image, pull: new.pull == .always ? .always : .missing)) != nil
         } catch {
             throw error.domainError
         }

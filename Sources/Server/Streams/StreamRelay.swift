@@ -113,8 +113,11 @@ struct StreamRelay: Sendable {
     private func deliver(to client: ClientStream) async throws {
         var offset = Int64(clamping: query.offset ?? 0)
         var isFirst = true
+        // The request has read it a moment ago.
+        var known: Session? = session.status == .running ? session : nil
         while true {
-            let session = try await patiently { try await sessions.settled(self.session.id) }
+            let session = if let known { known } else { try await patiently { try await sessions.settled(self.session.id) } }
+            known = nil
             if session.status.isTerminal {
                 guard target == .main else { throw Ending(code: .conflict, text: "session \(session.reason?.rawValue ?? "ended")") }
                 try await replay(session, from: offset, mayBeInHole: !isFirst || query.offset == nil, to: client)
