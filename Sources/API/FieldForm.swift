@@ -16,6 +16,27 @@ enum FieldForm {
         return text.utf8.count > max ? "is longer than \(max) bytes" : nil
     }
 
+    static func problem(label text: String, max: Int, mayBeEmpty: Bool) -> String? {
+        if !mayBeEmpty, text.allSatisfy(\.isWhitespace) { return "must not be empty" }
+        if text.unicodeScalars.contains(where: { $0.properties.generalCategory == .control && $0 != "\n" && $0 != "\t" }) {
+            return "must not contain control characters"
+        }
+        return text.unicodeScalars.count > max ? "is longer than \(max) characters" : nil
+    }
+
+    /// One `@`, something before it, and a host with a dot after it: whether anybody reads mail there only a mail can tell. Lengths as in
+    /// RFC 5321 §4.5.3.1.
+    static func problem(email text: String) -> String? {
+        let parts = text.split(separator: "@", omittingEmptySubsequences: false)
+        let isFine =
+            parts.count == 2 && (1...64).contains(parts[0].utf8.count) && text.utf8.count <= 254
+            && parts[1].split(separator: ".", omittingEmptySubsequences: false).count > 1
+            && parts[1].split(separator: ".", omittingEmptySubsequences: false).allSatisfy { !$0.isEmpty }
+            && text.unicodeScalars.allSatisfy { $0.value > 32 && $0.value != 127 && $0.properties.generalCategory != .control }
+            && !text.contains(where: { "<>()[],;:\\\"".contains($0) })
+        return isFine ? nil : "must be an e-mail address, such as user@example.com"
+    }
+
     static func problem(argument text: String) -> String? {
         if text.utf8.contains(0) { return "must not contain NUL" }
         return text.utf8.count >= maxArgumentBytes ? "is longer than \(maxArgumentBytes - 1) bytes" : nil

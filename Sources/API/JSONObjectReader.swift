@@ -33,6 +33,15 @@ public struct JSONObjectReader: Sendable {
         return JSONReader(value, path: path(of: name))
     }
 
+    /// A field of an update: nil if it is absent, and what was is kept; an inner nil if it is `null`, which clears it (RFC 7396).
+    public mutating func change<Value>(
+        _ name: String, _ read: (JSONReader) throws(ExecboxError) -> Value
+    ) throws(ExecboxError) -> Value?? {
+        guard members[name] != nil else { return nil }
+        guard let reader = optional(name) else { return .some(nil) }
+        return .some(try read(reader))
+    }
+
     public mutating func required(_ name: String) throws(ExecboxError) -> JSONReader {
         guard let reader = optional(name) else { throw .invalid(path(of: name), "\(path(of: name)) is required") }
         return reader

@@ -9,6 +9,32 @@ extension JSONReader {
         return text
     }
 
+    /// A name or remark for people: no control characters, at most `max` characters, and if it may not be empty, more than white space.
+    func label(max: Int, mayBeEmpty: Bool = false) throws(ExecboxError) -> String {
+        let text = try string()
+        if let problem = FieldForm.problem(label: text, max: max, mayBeEmpty: mayBeEmpty) { throw invalid(problem) }
+        return text
+    }
+
+    /// How many of something somebody may have: at least one.
+    func count() throws(ExecboxError) -> Int { Int(try integer(in: 1...1_000_000_000)) }
+
+    func timestamp() throws(ExecboxError) -> Timestamp {
+        guard let timestamp = Timestamp(try string()) else { throw invalid("must be an RFC 3339 time, such as 2030-01-31T23:59:59Z") }
+        return timestamp
+    }
+
+    func email() throws(ExecboxError) -> String {
+        let text = try string()
+        if let problem = FieldForm.problem(email: text) { throw invalid(problem) }
+        return text
+    }
+
+    func scopes() throws(ExecboxError) -> Set<Scope> {
+        let elements = try list(max: Scope.allCases.count)
+        return Set(try elements.map { element throws(ExecboxError) in try element.choice(Scope.self) })
+    }
+
     /// A program and its arguments. The program may not be empty, its arguments may.
     func command() throws(ExecboxError) -> [String] {
         let elements = try list(max: FieldForm.maxArguments)

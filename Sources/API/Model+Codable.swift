@@ -4,6 +4,7 @@ import ExecboxModel
 extension SessionStatus: Codable {}
 extension EndReason: Codable {}
 extension NetworkMode: Codable {}
+extension Scope: Codable {}
 extension PortSpec.Transport: Codable {}
 
 extension PortSpec: Codable {

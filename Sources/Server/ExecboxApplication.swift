@@ -11,6 +11,8 @@ package struct ExecboxApplication {
     package var services: SessionServices
     package var sessions: Sessions
     package var execs: Execs
+    package var authenticator: Authenticator
+    package var accounts: Accounts
     package var keys: Keys
     package var health: HealthRoutes
     package var presenter: SessionPresenter
@@ -19,6 +21,8 @@ package struct ExecboxApplication {
         services: SessionServices,
         sessions: Sessions,
         execs: Execs,
+        authenticator: Authenticator,
+        accounts: Accounts,
         keys: Keys,
         health: HealthRoutes,
         presenter: SessionPresenter
@@ -26,6 +30,8 @@ package struct ExecboxApplication {
         self.services = services
         self.sessions = sessions
         self.execs = execs
+        self.authenticator = authenticator
+        self.accounts = accounts
         self.keys = keys
         self.health = health
         self.presenter = presenter
@@ -42,13 +48,15 @@ package struct ExecboxApplication {
         let router = Router(context: ServerContext.self)
         router.add(middleware: RequestIdentity())
         health.add(to: RouteTable(group: router.group(""), prefix: "", record: record))
-        let v1 = router.group("v1").add(middleware: Authentication(keys: keys)).add(middleware: IdempotencyGate())
+        let v1 = router.group("v1").add(middleware: Authentication(authenticator: authenticator)).add(middleware: IdempotencyGate())
         let routes = RouteTable(group: v1, prefix: "/v1", record: record)
         SessionRoutes(sessions: sessions, presenter: presenter).add(to: routes)
-        let streams = StreamRoutes(services: services, sessions: sessions, execs: execs)
+        let streams = StreamRoutes(services: services, sessions: sessions, execs: execs, authenticator: authenticator)
         ExecRoutes(sessions: sessions, execs: execs).add(to: routes, stream: streams.exec)
-        routes.on("sessions/:id/attach", [:], stream: streams.attach)
+        routes.on("sessions/:id/attach", [:], scopes: .sessions, stream: streams.attach)
         LogRoutes(services: services, sessions: sessions).add(to: routes)
+        AccountRoutes(accounts: accounts, keys: keys).add(to: routes)
+        KeyRoutes(keys: keys).add(to: routes)
         let sessions = sessions
         LaterRoutes { context in _ = try await sessions.session(context.parameter("id"), of: context.caller) }.add(to: routes)
         return router

@@ -20,7 +20,7 @@ package struct ServerContext: UpgradableRequestContext {
 
     package var caller: Caller {
         get throws {
-            guard let authenticated else { throw Keys.unauthenticated }
+            guard let authenticated else { throw Authenticator.unauthenticated }
             return authenticated
         }
     }

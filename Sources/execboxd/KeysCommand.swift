@@ -5,6 +5,8 @@ import ExecboxPostgres
 import Foundation
 import Logging
 
+extension Scope: ExpressibleByArgument {}
+
 struct KeysCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "keys",
@@ -21,9 +23,16 @@ struct KeysCommand: AsyncParsableCommand {
             let database = try await configuration.database(log)
             try await configuration.prepareSchema(database, log)
             try await PostgresPool.with(database, logger: log) { pool in
-                try await body(Keys(store: KeyStore(database: pool)))
+                try await body(Keys(store: KeyStore(database: pool), accounts: AccountStore(database: pool)))
             }
         }
+    }
+
+    /// Who runs this, for the audit log.
+    fileprivate static var actor: AuditActor {
+        let environment = ProcessInfo.processInfo.environment
+        let name = environment["SUDO_USER"] ?? ProcessInfo.processInfo.userName
+        return .operator(name.isEmpty ? "unknown" : name)
     }
 
     struct Create: AsyncParsableCommand {
@@ -33,31 +42,44 @@ struct KeysCommand: AsyncParsableCommand {
 
         @Option(help: "What the key is for.") var name: String
         @Option(help: "The account that pays; it is made if there is none of this name.") var account = "default"
+        @Option(help: "The tier of an account that is made.") var tier = "enterprise"
+        @Option(
+            name: .customLong("scope"),
+            help: "\(Scope.allCases.map(\.rawValue).joined(separator: ", ")). May repeat; all but admin if none is given.")
+        var scopes: [Scope] = []
+
+        func validate() throws {
+            guard (1...Keys.maxNameCharacters).contains(name.count) else {
+                throw ValidationError("--name must have 1 to \(Keys.maxNameCharacters) characters")
+            }
+        }
 
         func run() async throws {
-            let (name, account) = (name, account)
+            let (name, account, tier) = (name, account, tier)
+            let scopes = scopes.isEmpty ? Scope.standard : Set(scopes)
             try await KeysCommand.withKeys { keys in
-                let (text, row) = try await keys.create(name: name, accountName: account)
-                FileHandle.standardError.write(Data("key \(row.publicID) \"\(name)\" of account \(row.accountID)\n".utf8))
+                let (text, key) = try await keys.create(
+                    name: name, accountName: account, tier: tier, scopes: scopes, by: KeysCommand.actor)
+                FileHandle.standardError.write(Data("key \(key.publicID) \"\(name)\" of account \(key.accountID)\n".utf8))
                 print(text)
             }
         }
     }
 
     struct List: AsyncParsableCommand {
-        static let configuration = CommandConfiguration(abstract: "Lists keys by their public ids, oldest first.")
+        static let configuration = CommandConfiguration(abstract: "Lists keys that were not revoked by their public ids, oldest first.")
 
         func run() async throws {
             try await KeysCommand.withKeys { keys in
                 print("PUBLIC ID     STATE    LAST USED                 CREATED                   NAME")
-                for row in try await keys.list() {
-                    let state = row.revokedAt != nil ? "revoked" : row.isValid(at: .now) ? "valid" : "expired"
-                    let used = row.lastUsedAt?.text ?? "never"
+                for key in try await keys.list() {
+                    let state = key.isValid(at: .now) ? "valid" : key.isActive ? "expired" : "off"
+                    let used = key.lastUsedAt?.text ?? "never"
                     print(
-                        row.publicID.padding(toLength: 14, withPad: " ", startingAt: 0)
+                        key.publicID.padding(toLength: 14, withPad: " ", startingAt: 0)
                             + state.padding(toLength: 9, withPad: " ", startingAt: 0)
                             + used.padding(toLength: 26, withPad: " ", startingAt: 0)
-                            + row.createdAt.text.padding(toLength: 26, withPad: " ", startingAt: 0) + row.name
+                            + key.createdAt.text.padding(toLength: 26, withPad: " ", startingAt: 0) + key.name
                     )
                 }
             }
@@ -72,7 +94,7 @@ struct KeysCommand: AsyncParsableCommand {
         func run() async throws {
             let key = key
             try await KeysCommand.withKeys { keys in
-                guard try await keys.revoke(key) else {
+                guard try await keys.revoke(key, by: KeysCommand.actor) else {
                     throw ExecboxError(.notFound, "there is no such key, or it was revoked before")
                 }
                 print("revoked")

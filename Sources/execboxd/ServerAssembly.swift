@@ -22,7 +22,7 @@ struct ServerAssembly {
     private let services: SessionServices
     private let supervisor: SessionSupervisor
     private let backend: DockerBackend
-    private let keys: Keys
+    private let authenticator: Authenticator
 
     init(_ configuration: ServerConfiguration) async throws {
         self.configuration = configuration
@@ -44,13 +44,13 @@ struct ServerAssembly {
             writer: OutputWriter(store: outputs, log: log),
             backend: backend,
             links: AgentLinks(serverID: serverID, eventLoopGroup: MultiThreadedEventLoopGroup.singleton, logger: log),
-            watch: SessionWatch(),
+            watch: ChangeWatch<SessionID>(),
             activity: SessionActivity(),
             seal: try EnvironmentSeal(secret: configuration.secretKey()),
             log: log
         )
         supervisor = SessionSupervisor(services: services)
-        keys = Keys(store: KeyStore(database: pool))
+        authenticator = Authenticator(store: KeyStore(database: pool))
     }
 
     /// Serves until SIGTERM or SIGINT, then lets streams end with 1001. Sandboxes live on.
@@ -64,7 +64,9 @@ struct ServerAssembly {
             services: services,
             sessions: sessions,
             execs: Execs(services: services, sessions: sessions),
-            keys: keys,
+            authenticator: authenticator,
+            accounts: Accounts(store: AccountStore(database: pool), audit: AuditStore(database: pool)),
+            keys: Keys(store: KeyStore(database: pool), accounts: AccountStore(database: pool), authenticator: authenticator),
             health: HealthRoutes(
                 checks: [
                     ("the database", { _ = try await pool.query("SELECT 1") }),
@@ -89,7 +91,8 @@ struct ServerAssembly {
             services: [
                 .init(service: pool), .init(service: listener), .init(service: services.links), .init(service: services.writer),
                 .init(service: start),
-                .init(service: ChangeRelay(listener: listener, watch: services.watch, keys: keys)), .init(service: supervisor),
+                .init(service: ChangeRelay(listener: listener, watch: services.watch, authenticator: authenticator)),
+                .init(service: supervisor),
                 .init(service: Reconciler(services: services)), .init(service: server),
             ],
             gracefulShutdownSignals: [.sigterm, .sigint],
@@ -153,8 +156,8 @@ private final class BackendStart: Service {
 /// Passes PostgreSQL's notifications on to those who wait in this process.
 private struct ChangeRelay: Service {
     let listener: PostgresListener
-    let watch: SessionWatch
-    let keys: Keys
+    let watch: ChangeWatch<SessionID>
+    let authenticator: Authenticator
 
     func run() async throws {
         let sessions = listener.subscribe(SessionStore.channel)
@@ -172,8 +175,8 @@ private struct ChangeRelay: Service {
                 group.addTask {
                     for await event in changedKeys {
                         switch event {
-                        case .resync: keys.resync()
-                        case .notified(let ids): for id in ids { keys.changed(publicID: id) }
+                        case .resync: authenticator.resync()
+                        case .notified(let ids): for id in ids { authenticator.changed(publicID: id) }
                         }
                     }
                 }

@@ -16,11 +16,21 @@ struct StoreFixture: Sendable {
     static func with(_ body: @Sendable (StoreFixture) async throws -> Void) async throws {
         try await TestDatabase.with(migrations: TestPaths.migrations) { database in
             try await database.withPool { pool in
-                let (_, row) = try await Keys(store: KeyStore(database: pool)).create(name: "test", accountName: "test")
-                try await body(StoreFixture(pool: pool, caller: Caller(accountID: row.accountID, keyID: row.id)))
+                let keys = Keys(store: KeyStore(database: pool), accounts: AccountStore(database: pool))
+                let key = try await keys.make("test", account: "test").key
+                try await body(StoreFixture(pool: pool, caller: Caller(key)))
             }
         }
     }
+
+    /// The service, and what checks keys in the same process.
+    func keys() -> (Keys, Authenticator) {
+        let store = KeyStore(database: pool)
+        let authenticator = Authenticator(store: store)
+        return (Keys(store: store, accounts: AccountStore(database: pool), authenticator: authenticator), authenticator)
+    }
+
+    func accounts() -> Accounts { Accounts(store: AccountStore(database: pool), audit: AuditStore(database: pool)) }
 
     func newSession(labels: [String: String] = [:], resources: Resources = Resources()) -> Session {
         let now = Timestamp.now
@@ -68,4 +78,17 @@ struct StoreFixture: Sendable {
         else { throw ExecboxError(.internal, "the fixture lost its own claim") }
         return running
     }
+}
+
+extension Keys {
+    /// As an operator makes one.
+    func make(
+        _ name: String, account: String = "acme", tier: String = "enterprise", scopes: Set<Scope> = Scope.standard
+    ) async throws -> (text: String, key: Key) {
+        try await create(name: name, accountName: account, tier: tier, scopes: scopes, by: .operator("test"))
+    }
+}
+
+extension Caller {
+    init(_ key: Key) { self.init(accountID: key.accountID, keyID: key.id, publicID: key.publicID, scopes: key.scopes) }
 }

@@ -67,12 +67,16 @@ import Testing
             settings: .init(node: "test", claimant: .current(node: "test", token: serverID)), store: SessionStore(database: pool),
             outputs: outputs, writer: OutputWriter(store: outputs, log: log), backend: backend,
             links: AgentLinks(serverID: serverID, eventLoopGroup: MultiThreadedEventLoopGroup.singleton, logger: log),
-            watch: SessionWatch(), activity: SessionActivity(), seal: try EnvironmentSeal(secret: [UInt8](repeating: 7, count: 32)),
+            watch: ChangeWatch<SessionID>(), activity: SessionActivity(),
+            seal: try EnvironmentSeal(secret: [UInt8](repeating: 7, count: 32)),
             log: log)
         let sessions = Sessions(services: services, supervisor: SessionSupervisor(services: services))
         return ExecboxApplication(
             services: services, sessions: sessions, execs: Execs(services: services, sessions: sessions),
-            keys: Keys(store: KeyStore(database: pool)), health: HealthRoutes(checks: [], warnings: { [] }),
+            authenticator: Authenticator(store: KeyStore(database: pool)),
+            accounts: Accounts(store: AccountStore(database: pool), audit: AuditStore(database: pool)),
+            keys: Keys(store: KeyStore(database: pool), accounts: AccountStore(database: pool)),
+            health: HealthRoutes(checks: [], warnings: { [] }),
             presenter: SessionPresenter(publicHost: "localhost"))
     }
 }

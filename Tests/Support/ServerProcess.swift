@@ -164,6 +164,14 @@ package final class ServerProcess: Sendable {
         try await Self.end(pid, log: path)
     }
 
+    /// Runs another `execboxd` command on the same database to its end.
+    ///
+    /// - Returns: what it wrote to standard output.
+    @discardableResult
+    package func execboxd(_ arguments: String...) throws -> String {
+        try Self.output(of: arguments, environment: Self.environment(engine, database, extraEnvironment, port: 0))
+    }
+
     private static func output(of arguments: [String], environment: [String: String]) throws -> String {
         let path = "\(try TestEngine.variable("EXECBOX_TEST_TMP"))/out-\(TestDatabase.randomName())"
         let errors = path + ".err"

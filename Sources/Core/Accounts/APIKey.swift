@@ -34,6 +34,9 @@ package struct APIKey: Sendable {
         self.init(publicID: String(decoding: parts[1], as: UTF8.self), secret: String(decoding: parts[2], as: UTF8.self))
     }
 
+    /// The same secret under another public id: what a rotated key is.
+    package func with(publicID: String) -> Self { Self(publicID: publicID, secret: secret) }
+
     /// The whole key, shown once.
     package var text: String { "eb_\(publicID)_\(secret)" }
 

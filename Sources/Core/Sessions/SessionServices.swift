@@ -34,7 +34,7 @@ package struct SessionServices: Sendable {
     package var writer: OutputWriter
     package var backend: any SandboxBackend
     package var links: AgentLinks
-    package var watch: SessionWatch
+    package var watch: ChangeWatch<SessionID>
     package var activity: SessionActivity
     package var seal: EnvironmentSeal
     package var log: Logger
@@ -46,7 +46,7 @@ package struct SessionServices: Sendable {
         writer: OutputWriter,
         backend: any SandboxBackend,
         links: AgentLinks,
-        watch: SessionWatch,
+        watch: ChangeWatch<SessionID>,
         activity: SessionActivity,
         seal: EnvironmentSeal,
         log: Logger

@@ -7,7 +7,7 @@ import Hummingbird
 struct Authentication: RouterMiddleware {
     static let bearerSubprotocol = "execbox.bearer."
 
-    let keys: Keys
+    let authenticator: Authenticator
 
     func handle(
         _ request: Request,
@@ -15,7 +15,7 @@ struct Authentication: RouterMiddleware {
         next: (Request, ServerContext) async throws -> Response
     ) async throws -> Response {
         var context = context
-        context.authenticated = try await keys.caller(bearer: Self.bearer(of: request))
+        context.authenticated = try await authenticator.caller(bearer: Self.bearer(of: request))
         return try await next(request, context)
     }
 

@@ -13,10 +13,10 @@ struct ExecRoutes {
     let execs: Execs
 
     func add(to routes: RouteTable, stream: @escaping RouteTable.Stream) {
-        routes.on("sessions/:id/exec", [.post: run], stream: stream)
-        routes.on("sessions/:id/execs", [.get: list])
-        routes.on("sessions/:id/execs/:exec", [.get: get, .delete: kill])
-        routes.on("sessions/:id/execs/:exec/signal", [.post: signal])
+        routes.on("sessions/:id/exec", [.post: run], scopes: RouteScopes(reading: .sessionsWrite, writing: .sessionsWrite), stream: stream)
+        routes.on("sessions/:id/execs", [.get: list], scopes: .sessions)
+        routes.on("sessions/:id/execs/:exec", [.get: get, .delete: kill], scopes: .sessions)
+        routes.on("sessions/:id/execs/:exec/signal", [.post: signal], scopes: .sessions)
     }
 
     private func run(_ request: Request, _ context: ServerContext) async throws -> Response {

@@ -17,8 +17,8 @@ package struct HealthRoutes: Sendable {
     }
 
     func add(to routes: RouteTable) {
-        routes.on("health", [.get: health])
-        routes.on("ready", [.get: ready])
+        routes.on("health", [.get: health], scopes: nil)
+        routes.on("ready", [.get: ready], scopes: nil)
     }
 
     private func health(_ request: Request, _ context: ServerContext) async throws -> Response {

@@ -8,12 +8,12 @@ struct LaterRoutes {
 
     func add(to routes: RouteTable) {
         let files = handler("file transfer")
-        routes.on("sessions/:id/files", [.get: files, .head: files, .post: files, .put: files, .delete: files])
+        routes.on("sessions/:id/files", [.get: files, .head: files, .post: files, .put: files, .delete: files], scopes: .files)
         let proxy = handler("the port proxy")
         let methods: [HTTPRequest.Method] = [.get, .head, .post, .put, .patch, .delete, .options]
         let all = Dictionary(uniqueKeysWithValues: methods.map { ($0, proxy) })
-        routes.on("sessions/:id/ports/:port", all)
-        routes.on("sessions/:id/ports/:port/**", all)
+        routes.on("sessions/:id/ports/:port", all, scopes: .sessions)
+        routes.on("sessions/:id/ports/:port/**", all, scopes: .sessions)
     }
 
     private func handler(_ what: String) -> RouteTable.Handler {

@@ -14,7 +14,7 @@ struct LogRoutes {
     let sessions: Sessions
 
     func add(to routes: RouteTable) {
-        routes.on("sessions/:id/logs", [.get: logs])
+        routes.on("sessions/:id/logs", [.get: logs], scopes: .sessions)
     }
 
     private func logs(_ request: Request, _ context: ServerContext) async throws -> Response {

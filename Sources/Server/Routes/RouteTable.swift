@@ -27,17 +27,25 @@ struct RouteTable {
 
     typealias Stream = @Sendable (Request, ServerContext) async throws -> WebSocketAnswer
 
-    /// - Parameter stream: what a GET does, if it is a WebSocket.
-    func on(_ path: RouterPath, _ handlers: [HTTPRequest.Method: Handler], stream: Stream? = nil) {
+    /// - Parameters:
+    ///   - scopes: what the caller's key needs; nil for routes without a caller.
+    ///   - stream: what a GET does, if it is a WebSocket.
+    func on(_ path: RouterPath, _ handlers: [HTTPRequest.Method: Handler], scopes: RouteScopes?, stream: Stream? = nil) {
         let names = handlers.keys.map(\.rawValue) + (stream == nil ? [] : [HTTPRequest.Method.get.rawValue])
         let allowed = names.sorted().joined(separator: ", ")
         let place = prefix + path.description.replacing("**", with: "{path}")
         for name in names { record(Route(method: name, path: place)) }
         for method in Self.methods {
             if method == .get, let stream {
-                group.webSocket(path, prepare: stream)
+                group.webSocket(path) { request, context in
+                    try scopes?.check(.get, try context.caller)
+                    return try await stream(request, context)
+                }
             } else if let handler = handlers[method] {
-                group.on(path, method: method) { request, context in try await handler(request, context) }
+                group.on(path, method: method) { request, context in
+                    try scopes?.check(method, try context.caller)
+                    return try await handler(request, context)
+                }
             } else {
                 group.on(path, method: method) { request, _ -> Response in
                     throw ExecboxError(

@@ -13,12 +13,12 @@ struct SessionRoutes {
     let presenter: SessionPresenter
 
     func add(to routes: RouteTable) {
-        routes.on("sessions", [.post: create, .get: list])
-        routes.on("sessions/:id", [.get: get, .patch: patch, .delete: kill])
-        routes.on("sessions/:id/stop", [.post: stop])
-        routes.on("sessions/:id/wait", [.get: wait])
-        routes.on("sessions/:id/stats", [.get: statistics])
-        routes.on("sessions/:id/url", [.get: url])
+        routes.on("sessions", [.post: create, .get: list], scopes: .sessions)
+        routes.on("sessions/:id", [.get: get, .patch: patch, .delete: kill], scopes: .sessions)
+        routes.on("sessions/:id/stop", [.post: stop], scopes: .sessions)
+        routes.on("sessions/:id/wait", [.get: wait], scopes: .sessions)
+        routes.on("sessions/:id/stats", [.get: statistics], scopes: .sessions)
+        routes.on("sessions/:id/url", [.get: url], scopes: .sessions)
     }
 
     private func create(_ request: Request, _ context: ServerContext) async throws -> Response {

@@ -1,6 +1,7 @@
 import ExecboxAPI
 import ExecboxCore
 import ExecboxModel
+import ExecboxWebSocket
 import ExecboxWire
 import HTTPTypes
 import Hummingbird
@@ -11,11 +12,15 @@ struct StreamRoutes {
     let services: SessionServices
     let sessions: Sessions
     let execs: Execs
+    let authenticator: Authenticator
 
     func attach(_ request: Request, _ context: ServerContext) async throws -> WebSocketAnswer {
         let query = try AttachQuery(request.queryItems())
-        let session = try await sessions.session(context.parameter("id"), of: context.caller)
-        return answer(request, context, session, .main, query.stream, sendsStdin: query.stdin, headers: [:])
+        let caller = try context.caller
+        // Who may only look attaches with stdin=false.
+        if query.stdin { try caller.require(.sessionsWrite) }
+        let session = try await sessions.session(context.parameter("id"), of: caller)
+        return answer(request, context, caller, session, .main, query.stream, sendsStdin: query.stdin, headers: [:])
     }
 
     func exec(_ request: Request, _ context: ServerContext) async throws -> WebSocketAnswer {
@@ -39,12 +44,13 @@ struct StreamRoutes {
         var headers = HTTPFields()
         if let name = HTTPField.Name("X-Execbox-Exec-Id") { headers[name] = id }
         let target = StreamRelay.Target.exec(id: id, isRetained: query.id != nil || query.detach)
-        return answer(request, context, session, target, query.stream, sendsStdin: true, headers: headers)
+        return answer(request, context, try context.caller, session, target, query.stream, sendsStdin: true, headers: headers)
     }
 
     private func answer(
         _ request: Request,
         _ context: ServerContext,
+        _ caller: Caller,
         _ session: Session,
         _ target: StreamRelay.Target,
         _ query: StreamQuery,
@@ -64,6 +70,17 @@ struct StreamRoutes {
             log: log
         )
         let subprotocol = request.offeredSubprotocols.contains(ClientStream.subprotocol) ? ClientStream.subprotocol : nil
-        return WebSocketAnswer(subprotocol: subprotocol, headers: headers) { socket in await relay.run(socket) }
+        let authenticator = authenticator
+        return WebSocketAnswer(subprotocol: subprotocol, headers: headers) { socket in
+            await withTaskGroup { group in
+                group.addTask { await relay.run(socket) }
+                group.addTask {
+                    guard (try? await authenticator.waitUntilInvalid(caller)) != nil else { return }
+                    await socket.close(.unauthorized)
+                }
+                await group.next()
+                group.cancelAll()
+            }
+        }
     }
 }

@@ -3,15 +3,15 @@ import ExecboxModel
 import Synchronization
 import Testing
 
-@Suite struct SessionWatchTests {
+@Suite struct ChangeWatchTests {
     private let id = SessionID.make(unixMilliseconds: 1)
 
     @Test func aValueThatIsThereAlreadyIsReturnedAtOnce() async throws {
-        #expect(try await SessionWatch().wait(for: id) { 5 } == 5)
+        #expect(try await ChangeWatch<SessionID>().wait(for: id) { 5 } == 5)
     }
 
     @Test func aChangeWakesTheWaiter() async throws {
-        let watch = SessionWatch()
+        let watch = ChangeWatch<SessionID>()
         let reads = Counter()
         let id = id
         try await withThrowingTaskGroup(of: Int?.self) { group in
@@ -33,7 +33,7 @@ import Testing
     }
 
     @Test func aResyncWakesEverybody() async throws {
-        let watch = SessionWatch()
+        let watch = ChangeWatch<SessionID>()
         let reads = Counter()
         try await withThrowingTaskGroup(of: Void.self) { group in
             for number in 0..<20 {
@@ -58,11 +58,11 @@ import Testing
     }
 
     @Test func theDeadlineEndsTheWait() async throws {
-        #expect(try await SessionWatch().wait(for: id, until: .now + .milliseconds(5)) { Int?.none } == nil)
+        #expect(try await ChangeWatch<SessionID>().wait(for: id, until: .now + .milliseconds(5)) { Int?.none } == nil)
     }
 
     @Test func cancellingEndsTheWait() async throws {
-        let watch = SessionWatch()
+        let watch = ChangeWatch<SessionID>()
         let id = id
         for _ in 0..<200 {
             let task = Task { try await watch.wait(for: id, rereadEvery: .seconds(3600)) { Int?.none } }

@@ -1,13 +1,12 @@
-import ExecboxModel
 import Synchronization
 
-/// Wakes whoever waits for a session to change. A wake-up is a hint: waiters read the row again, and do so every 5 s anyway.
-package final class SessionWatch: Sendable {
+/// Wakes whoever waits for a row to change: a session, a key. A wake-up is a hint: waiters read the row again, and do so every 5 s anyway.
+package final class ChangeWatch<ID: Hashable & Sendable>: Sendable {
     private struct State {
         var nextID = 0
-        var waiters: [SessionID: [Int: CheckedContinuation<Void, Never>]] = [:]
-        /// Counts changes, so that one between reading the row and waiting is not lost. Only sessions somebody watches have an entry.
-        var versions: [SessionID: (count: Int, watchers: Int)] = [:]
+        var waiters: [ID: [Int: CheckedContinuation<Void, Never>]] = [:]
+        /// Counts changes, so that one between reading the row and waiting is not lost. Only rows somebody watches have an entry.
+        var versions: [ID: (count: Int, watchers: Int)] = [:]
         var resyncs = 0
     }
 
@@ -16,7 +15,7 @@ package final class SessionWatch: Sendable {
     package init() {}
 
     /// The row of `id` may have changed.
-    package func changed(_ id: SessionID) {
+    package func changed(_ id: ID) {
         let waiters = state.withLock { state -> [CheckedContinuation<Void, Never>] in
             state.versions[id]?.count += 1
             return state.waiters.removeValue(forKey: id).map { Array($0.values) } ?? []
@@ -36,7 +35,7 @@ package final class SessionWatch: Sendable {
 
     /// Calls `read` now and after every change until it returns a value; nil when `deadline` comes first.
     package func wait<Value: Sendable>(
-        for id: SessionID,
+        for id: ID,
         until deadline: ContinuousClock.Instant? = nil,
         rereadEvery interval: Duration = .seconds(5),
         _ read: () async throws -> Value?
@@ -57,11 +56,11 @@ package final class SessionWatch: Sendable {
         }
     }
 
-    private func version(of id: SessionID) -> Int {
+    private func version(of id: ID) -> Int {
         state.withLock { ($0.versions[id]?.count ?? 0) + $0.resyncs }
     }
 
-    private func sleep(_ id: SessionID, seen: Int, until deadline: ContinuousClock.Instant) async throws {
+    private func sleep(_ id: ID, seen: Int, until deadline: ContinuousClock.Instant) async throws {
         let waiterID = state.withLock { state in
             defer { state.nextID += 1 }
             return state.nextID
@@ -75,7 +74,7 @@ package final class SessionWatch: Sendable {
         try Task.checkCancellation()
     }
 
-    private func suspend(_ id: SessionID, waiterID: Int, seen: Int) async {
+    private func suspend(_ id: ID, waiterID: Int, seen: Int) async {
         await withTaskCancellationHandler {
             await withCheckedContinuation { continuation in
                 let isDone = state.withLock { state in

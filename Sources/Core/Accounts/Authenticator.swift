@@ -1,0 +1,92 @@
+import ExecboxModel
+import Synchronization
+
+/// Who a key is: looked up in the database, remembered for a second at most.
+package final class Authenticator: Sendable {
+    private struct Entry {
+        var key: Key?
+        var until: ContinuousClock.Instant
+        var usedMark: ContinuousClock.Instant?
+    }
+
+    /// More keys than this at once, and the cache starts over.
+    private static let maxEntries = 10_000
+
+    private let store: KeyStore
+    private let cache = Mutex<[String: Entry]>([:])
+    private let watch = ChangeWatch<String>()
+
+    package init(store: KeyStore) { self.store = store }
+
+    /// - Throws: `unauthenticated`, with the same words for every cause.
+    package func caller(bearer text: String?) async throws -> Caller {
+        let now = Timestamp.now
+        guard let text, let bearer = APIKey(text), let key = try await key(bearer.publicID), key.matches(bearer, at: now),
+            key.isValid(at: now)
+        else { throw Self.unauthenticated }
+        try await markUsed(key)
+        return Caller(accountID: key.accountID, keyID: key.id, publicID: key.publicID, scopes: key.scopes)
+    }
+
+    package static var unauthenticated: ExecboxError {
+        ExecboxError(.unauthenticated, "a valid API key is required: Authorization: Bearer eb_…")
+    }
+
+    /// Returns once the caller's key is no longer valid: revoked, switched off, expired. For what goes on for long under one check.
+    ///
+    /// A secret that was rotated away does not end what was begun with it.
+    package func waitUntilInvalid(_ caller: Caller) async throws {
+        while true {
+            let expiry = Latest<Timestamp?>(nil)
+            let gone: Bool? = try await watch.wait(for: caller.publicID, until: .now + .seconds(5)) { () -> Bool? in
+                do {
+                    guard let key = try await self.store.key(publicID: caller.publicID) else { return true }
+                    expiry.withLock { $0 = key.expiresAt }
+                    return key.isValid(at: .now) ? nil : true
+                } catch is CancellationError {
+                    throw CancellationError()
+                } catch {
+                    // Without a database nobody can tell; what runs goes on, as sessions do.
+                    return nil
+                }
+            }
+            if gone == true { return }
+            if let expiresAt = expiry.withLock({ $0 }) {
+                let left = expiresAt.unixMicroseconds - Timestamp.now.unixMicroseconds
+                if left <= 0 { return }
+                if left < 5_000_000 { try await Task.sleep(for: .microseconds(left)) }
+            }
+        }
+    }
+
+    /// A key was changed somewhere: it is looked up anew, and whoever waits for its end looks too.
+    package func changed(publicID: String) {
+        cache.withLock { $0[publicID] = nil }
+        watch.changed(publicID)
+    }
+
+    package func resync() {
+        cache.withLock { $0 = [:] }
+        watch.resync()
+    }
+
+    private func key(_ publicID: String) async throws -> Key? {
+        if let entry = cache.withLock({ $0[publicID] }), ContinuousClock.now < entry.until { return entry.key }
+        let key = try await store.key(publicID: publicID)
+        cache.withLock { cache in
+            if cache.count >= Self.maxEntries { cache = [:] }
+            cache[publicID] = Entry(key: key, until: .now + .seconds(1), usedMark: cache[publicID]?.usedMark)
+        }
+        return key
+    }
+
+    private func markUsed(_ key: Key) async throws {
+        let isDue = cache.withLock { cache -> Bool in
+            let now = ContinuousClock.now
+            if let mark = cache[key.publicID]?.usedMark, mark.duration(to: now) < .seconds(60) { return false }
+            cache[key.publicID]?.usedMark = now
+            return true
+        }
+        if isDue { try await store.markUsed(key.id) }
+    }
+}

@@ -1,0 +1,76 @@
+import ExecboxAPI
+import ExecboxCore
+import ExecboxModel
+import HTTPTypes
+import Hummingbird
+
+/// `/v1/account/keys`: the API keys of the caller's account (PROTOCOL §6).
+struct KeyRoutes {
+    let keys: Keys
+
+    func add(to routes: RouteTable) {
+        routes.on("account/keys", [.get: list, .post: create], scopes: .keys)
+        routes.on("account/keys/:id", [.get: get, .put: update, .delete: delete], scopes: .keys)
+        routes.on("account/keys/:id/rotate", [.post: rotate], scopes: .keys)
+    }
+
+    private func list(_ request: Request, _ context: ServerContext) async throws -> Response {
+        try QueryReader(request.queryItems()).finish()
+        return try .json(KeyListBody(keys: try await keys.list(of: context.caller).map { KeyBody($0) }))
+    }
+
+    private func create(_ request: Request, _ context: ServerContext) async throws -> Response {
+        try QueryReader(request.queryItems()).finish()
+        let body = try CreateKeyBody(json: try await request.bytes())
+        var change = KeyChange()
+        change.scopes = body.scopes
+        change.description = body.description
+        change.expiresAt = body.expiresAt
+        change.sessionsPerDay = body.customDailyLimit
+        change.concurrentSessions = body.customConcurrentLimit
+        let (text, key) = try await keys.create(name: body.name, change, by: context.caller)
+        return try .json(KeyBody(key, text: text), status: .created)
+    }
+
+    private func get(_ request: Request, _ context: ServerContext) async throws -> Response {
+        try QueryReader(request.queryItems()).finish()
+        return try .json(KeyBody(try await keys.key(context.parameter("id"), of: context.caller)))
+    }
+
+    private func update(_ request: Request, _ context: ServerContext) async throws -> Response {
+        try QueryReader(request.queryItems()).finish()
+        let body = try UpdateKeyBody(json: try await request.bytes())
+        var change = KeyChange()
+        change.name = body.name
+        change.isActive = body.isActive
+        change.scopes = body.scopes
+        change.description = body.description
+        change.expiresAt = body.expiresAt
+        change.sessionsPerDay = body.customDailyLimit
+        change.concurrentSessions = body.customConcurrentLimit
+        return try .json(KeyBody(try await keys.update(context.parameter("id"), change, by: context.caller)))
+    }
+
+    private func rotate(_ request: Request, _ context: ServerContext) async throws -> Response {
+        try QueryReader(request.queryItems()).finish()
+        let body = try RotateKeyBody(json: try await request.bytes())
+        let (text, key) = try await keys.rotate(context.parameter("id"), graceSeconds: body.graceSeconds, by: context.caller)
+        return try .json(KeyBody(key, text: text))
+    }
+
+    private func delete(_ request: Request, _ context: ServerContext) async throws -> Response {
+        try QueryReader(request.queryItems()).finish()
+        try await keys.delete(context.parameter("id"), by: context.caller)
+        return Response(status: .noContent)
+    }
+}
+
+extension KeyBody {
+    fileprivate init(_ key: Key, text: String? = nil) {
+        self.init(
+            id: key.id.description, key: text, keyPreview: key.preview, name: key.name, description: key.description,
+            isActive: key.isActive, scopes: key.scopes.sorted(), customDailyLimit: key.sessionsPerDay,
+            customConcurrentLimit: key.concurrentSessions, createdAt: key.createdAt, expiresAt: key.expiresAt,
+            lastUsedAt: key.lastUsedAt)
+    }
+}
