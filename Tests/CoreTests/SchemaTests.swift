@@ -1,0 +1,87 @@
+import ExecboxModel
+import ExecboxPostgres
+import ExecboxTestSupport
+import Foundation
+import Testing
+
+@testable import ExecboxCore
+
+@Suite struct SchemaTests {
+    /// What 0001 could hold of accounts and keys.
+    private static let firstRows = """
+        INSERT INTO accounts (id, name) VALUES ('acct_00000000000000000000000001', 'old');
+        INSERT INTO api_keys (id, account_id, public_id, secret_hash, name) VALUES
+            ('key_00000000000000000000000001', 'acct_00000000000000000000000001', 'abcdefghijkl', decode(repeat('ab', 32), 'hex'), 'old key');
+        """
+
+    @Test func everyEarlierVersionIsBroughtUpWithItsRows() async throws {
+        let files = try FileManager.default.contentsOfDirectory(atPath: TestPaths.migrations).filter { $0.hasSuffix(".sql") }.sorted()
+        let fromEmpty = try await TestDatabase.with(migrations: TestPaths.migrations) { try await Self.shape(of: $0) }
+        #expect(fromEmpty.count > 60)
+        for count in 1..<files.count {
+            try await TestDatabase.with { database in
+                let folder = FileManager.default.temporaryDirectory.appendingPathComponent("execbox-schema-\(UUID().uuidString)")
+                try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+                defer { try? FileManager.default.removeItem(at: folder) }
+                for file in files.prefix(count) {
+                    try FileManager.default.copyItem(atPath: "\(TestPaths.migrations)/\(file)", toPath: folder.path + "/\(file)")
+                }
+                _ = try await Migrator(directory: folder.path, logger: database.logger).migrate(database.configuration)
+                try await database.withConnection { try await $0.runScript(Self.firstRows) }
+                let applied = try await Migrator(directory: TestPaths.migrations, logger: database.logger).migrate(database.configuration)
+                #expect(applied.count == files.count - count)
+                #expect(try await Self.shape(of: database) == fromEmpty)
+                try await database.withPool { pool in
+                    let key = try #require(try await KeyStore(database: pool).key(publicID: "abcdefghijkl"))
+                    #expect(key.isValid(at: .now) && key.scopes == Scope.standard && key.name == "old key")
+                    let account = try #require(try await AccountStore(database: pool).account(key.accountID))
+                    // Who had no limits has none now.
+                    #expect(account.tier.name == "enterprise" && account.concurrentSessions == nil)
+                }
+            }
+        }
+    }
+
+    @Test func everyValueTheCodeKnowsCanBeStored() async throws {
+        try await StoreFixture.with { fixture in
+            for scope in Scope.allCases {
+                _ = try await fixture.pool.execute(
+                    "UPDATE api_keys SET scopes = \([scope.rawValue]) WHERE id = \(fixture.caller.keyID.description)")
+            }
+            try await fixture.pool.withTransaction { transaction in
+                for action in AuditEntry.Action.allCases {
+                    for actor in [AuditActor.key(fixture.caller.keyID), .operator("somebody else"), .system] {
+                        try await AuditStore.append(
+                            action, of: "x", account: fixture.caller.accountID, by: actor, changes: [:], in: transaction)
+                    }
+                }
+            }
+            for actor in ["", "key:", "operator:", "nobody"] {
+                await #expect(throws: PostgresError.self) {
+                    _ = try await fixture.pool.execute(
+                        """
+                        INSERT INTO audit_log (account_id, actor, action, target)
+                        VALUES (\(fixture.caller.accountID.description), \(actor), 'key.created', 'x')
+                        """)
+                }
+            }
+        }
+    }
+
+    /// Every column with its type and default, and every constraint and index by its definition.
+    private static func shape(of database: TestDatabase) async throws -> [String] {
+        try await database.withConnection { connection in
+            let rows = try await connection.query(
+                """
+                SELECT concat_ws(' ', table_name, column_name, data_type, is_nullable, column_default) AS line
+                FROM information_schema.columns WHERE table_schema = 'public'
+                UNION ALL SELECT conrelid::regclass || ' ' || pg_get_constraintdef(oid) FROM pg_constraint
+                    WHERE connamespace = 'public'::regnamespace
+                UNION ALL SELECT indexdef FROM pg_indexes WHERE schemaname = 'public'
+                ORDER BY 1
+                """
+            )
+            return try rows.map { try $0.decode(String.self, "line") }
+        }
+    }
+}
