@@ -50,7 +50,7 @@ struct ServerAssembly {
             log: log
         )
         supervisor = SessionSupervisor(services: services)
-        authenticator = Authenticator(store: KeyStore(database: pool))
+        authenticator = Authenticator(store: KeyStore(database: pool), accounts: AccountStore(database: pool))
     }
 
     /// Serves until SIGTERM or SIGINT, then lets streams end with 1001. Sandboxes live on.
@@ -58,7 +58,9 @@ struct ServerAssembly {
         let backend = backend
         let pool = pool
         let log = log
-        let start = BackendStart(backend: backend, log: log)
+        let start = BackendStart(
+            backend: backend, admissions: AdmissionStore(database: pool), node: configuration.node,
+            cpuOvercommit: configuration.cpuOvercommit, maxSessions: configuration.maxSessions, log: log)
         let sessions = Sessions(services: services, supervisor: supervisor)
         let application = ExecboxApplication(
             services: services,
@@ -108,11 +110,19 @@ struct ServerAssembly {
 /// Brings the backend up, however long the engine is away, and keeps its host rules; until then the server is not ready.
 private final class BackendStart: Service {
     private let backend: DockerBackend
+    private let admissions: AdmissionStore
+    private let node: String
+    private let cpuOvercommit: Int
+    private let maxSessions: Int
     private let log: Logger
     private let isStarted = Mutex(false)
 
-    init(backend: DockerBackend, log: Logger) {
+    init(backend: DockerBackend, admissions: AdmissionStore, node: String, cpuOvercommit: Int, maxSessions: Int, log: Logger) {
         self.backend = backend
+        self.admissions = admissions
+        self.node = node
+        self.cpuOvercommit = cpuOvercommit
+        self.maxSessions = maxSessions
         self.log = log
     }
 
@@ -143,6 +153,7 @@ private final class BackendStart: Service {
             try await Task.sleep(for: .seconds(2))
         }
         let capabilities = backend.capabilities
+        try await setCapacity(capabilities)
         let networks = capabilities.networks.map(\.rawValue).sorted().joined(separator: " ")
         log.info("Backend ready", metadata: ["backend": "\(backend.name)", "networks": "\(networks)"])
         if let refusal = capabilities.networkRefusal { log.warning("Networks are limited", metadata: ["reason": "\(refusal)"]) }
@@ -150,6 +161,23 @@ private final class BackendStart: Service {
             log.warning("The isolation of networks is unproved", metadata: ["setting": "EXECBOX_ISOLATION=best-effort"])
         }
         isStarted.withLock { $0 = true }
+    }
+
+    /// A fifth of the memory stays with the host itself; CPUs are shared, since most sessions wait most of the time.
+    private func setCapacity(_ capabilities: BackendCapabilities) async throws {
+        let capacity = HostLoad.Amount(
+            sessions: maxSessions, memoryMB: max(1, Int(capabilities.memoryBytes / 5 * 4 / (1 << 20))),
+            cpuMillis: capabilities.cpuCount * 1000 * cpuOvercommit)
+        while true {
+            do {
+                return try await admissions.setCapacity(capacity, of: node)
+            } catch is CancellationError {
+                throw CancellationError()
+            } catch {
+                log.error("The host's capacity was not recorded, trying on", metadata: ["error": "\(error)"])
+                try await Task.sleep(for: .seconds(2))
+            }
+        }
     }
 }
 

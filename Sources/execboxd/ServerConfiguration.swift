@@ -31,6 +31,8 @@ struct ServerConfiguration: Sendable {
         EXECBOX_EXPOSE_ADDRESS host address that published ports are bound to (127.0.0.1)
         EXECBOX_PUBLIC_HOST    host name in the URLs of published ports (EXECBOX_EXPOSE_ADDRESS)
         EXECBOX_NODE           this host's name in the database (its host name)
+        EXECBOX_CPU_OVERCOMMIT how many times this host's CPUs sessions may reserve together (16)
+        EXECBOX_MAX_SESSIONS   how many sessions this host carries at once (1000)
         EXECBOX_CLAIM_SECONDS  how long a server that does not answer keeps its sessions from others (30)
         EXECBOX_LOG_LEVEL      debug, info, warning or error (info)
         """
@@ -50,6 +52,8 @@ struct ServerConfiguration: Sendable {
     var exposeAddress: String
     var publicHost: String
     var node: String
+    var cpuOvercommit: Int
+    var maxSessions: Int
     var claimSeconds: Int
     var logLevel: Logger.Level
     private var secretText: String?
@@ -84,11 +88,16 @@ struct ServerConfiguration: Sendable {
         exposeAddress = value("EXECBOX_EXPOSE_ADDRESS") ?? "127.0.0.1"
         publicHost = value("EXECBOX_PUBLIC_HOST") ?? exposeAddress
         node = value("EXECBOX_NODE") ?? ProcessInfo.processInfo.hostName
-        let claim = value("EXECBOX_CLAIM_SECONDS") ?? "30"
-        guard let seconds = Int(claim), (1...3600).contains(seconds) else {
-            throw Invalid("EXECBOX_CLAIM_SECONDS", "must be a number of seconds from 1 to 3600, not \(claim)")
+        func number(_ name: String, _ standard: Int, in range: ClosedRange<Int>) throws -> Int {
+            guard let text = value(name) else { return standard }
+            guard let number = Int(text), range.contains(number) else {
+                throw Invalid(name, "must be a number from \(range.lowerBound) to \(range.upperBound), not \(text)")
+            }
+            return number
         }
-        claimSeconds = seconds
+        cpuOvercommit = try number("EXECBOX_CPU_OVERCOMMIT", 16, in: 1...1000)
+        maxSessions = try number("EXECBOX_MAX_SESSIONS", 1000, in: 1...100_000)
+        claimSeconds = try number("EXECBOX_CLAIM_SECONDS", 30, in: 1...3600)
         let level = value("EXECBOX_LOG_LEVEL") ?? "info"
         guard let parsed = Logger.Level(rawValue: level) else {
             throw Invalid("EXECBOX_LOG_LEVEL", "must be debug, info, warning or error, not \(level)")

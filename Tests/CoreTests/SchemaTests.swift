@@ -9,7 +9,7 @@ import Testing
 @Suite struct SchemaTests {
     /// What 0001 could hold of accounts and keys.
     private static let firstRows = """
-        INSERT INTO accounts (id, name) VALUES ('acct_00000000000000000000000001', 'old');
+        INSERT INTO accounts (id, name, tier) VALUES ('acct_00000000000000000000000001', 'old', 'enterprise');
         INSERT INTO api_keys (id, account_id, public_id, secret_hash, name) VALUES
             ('key_00000000000000000000000001', 'acct_00000000000000000000000001', 'abcdefghijkl', decode(repeat('ab', 32), 'hex'), 'old key');
         """

@@ -26,7 +26,7 @@ struct StoreFixture: Sendable {
     /// The service, and what checks keys in the same process.
     func keys() -> (Keys, Authenticator) {
         let store = KeyStore(database: pool)
-        let authenticator = Authenticator(store: store)
+        let authenticator = Authenticator(store: store, accounts: AccountStore(database: pool))
         return (Keys(store: store, accounts: AccountStore(database: pool), authenticator: authenticator), authenticator)
     }
 
@@ -90,5 +90,6 @@ extension Keys {
 }
 
 extension Caller {
-    init(_ key: Key) { self.init(accountID: key.accountID, keyID: key.id, publicID: key.publicID, scopes: key.scopes) }
+    /// Of an account without limits.
+    init(_ key: Key) { self.init(key, tier: Tier(name: "enterprise", requestsPerSecond: 500)) }
 }

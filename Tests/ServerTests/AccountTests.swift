@@ -123,6 +123,45 @@ import Testing
         }
     }
 
+    @Test func limitsAreEnforcedBeforeAnyContainerIsMade() async throws {
+        try await ServerProcess.with { server in
+            let key = try server.execboxd("keys", "create", "--name", "small", "--account", "small", "--tier", "free").trimming()
+            func create(_ resources: String) async throws -> CurlResponse {
+                try await server.request(
+                    "POST", "/v1/sessions",
+                    json:
+                        #"{"image":"\#(server.engine.imageName)","network":"none","command":["sleep","600"],"resources":{\#(resources)}}"#,
+                    headers: [CurlHeader("Authorization", "Bearer \(key)")], authorized: false)
+            }
+            for (resources, field) in [
+                (#""memoryMB":513"#, "resources.memoryMB"), (#""timeoutMs":60001"#, "resources.timeoutMs"),
+            ] {
+                let answer = try await create(resources)
+                #expect(answer.status == 400)
+                #expect(try ErrorBody.fromJSON(answer.body).details?["field"] == .text(field))
+            }
+            var sessions: [SessionBody] = []
+            for _ in 0..<5 { sessions.append(try SessionBody.fromJSON(try await create(#""memoryMB":64"#).body)) }
+            // What was not asked for is the tier's.
+            #expect(sessions.allSatisfy { $0.resources.timeoutMs == 60_000 && $0.expiresAt != nil })
+            let refused = try await create(#""memoryMB":64"#)
+            #expect(refused.status == 429)
+            #expect(refused.headers["Retry-After"] == "5")
+            let error = try ErrorBody.fromJSON(refused.body)
+            #expect(error.code == "QUOTA_EXCEEDED")
+            #expect(error.details == ["limit": .text("concurrent_sessions"), "value": .number(5), "owner": .text("tier")])
+            #expect(try await server.containers().count == 5)
+            let patched = try await server.request(
+                "PATCH", "/v1/sessions/\(sessions[0].id)", json: #"{"timeoutMs":3600000}"#,
+                headers: [CurlHeader("Authorization", "Bearer \(key)")], authorized: false)
+            let session = try SessionBody.fromJSON(patched.body)
+            // At most the tier's maximum after the start.
+            #expect(session.expiresAt == session.startedAt?.adding(milliseconds: 60_000))
+            // Others have places of their own.
+            #expect(try await server.create(["true"]).status != .failed)
+        }
+    }
+
     @Test func aKeyDoesOnlyWhatItsScopesAllow() async throws {
         try await ServerProcess.with { server in
             let session = try await server.create(["sleep", "600"])
@@ -186,6 +225,10 @@ import Testing
             #expect(try await server.session(session.id).status == .running)
         }
     }
+}
+
+extension String {
+    fileprivate func trimming() -> String { String(split(whereSeparator: \.isWhitespace).joined()) }
 }
 
 extension ServerProcess {

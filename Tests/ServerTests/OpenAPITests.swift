@@ -73,7 +73,7 @@ import Testing
         let sessions = Sessions(services: services, supervisor: SessionSupervisor(services: services))
         return ExecboxApplication(
             services: services, sessions: sessions, execs: Execs(services: services, sessions: sessions),
-            authenticator: Authenticator(store: KeyStore(database: pool)),
+            authenticator: Authenticator(store: KeyStore(database: pool), accounts: AccountStore(database: pool)),
             accounts: Accounts(store: AccountStore(database: pool), audit: AuditStore(database: pool)),
             keys: Keys(store: KeyStore(database: pool), accounts: AccountStore(database: pool)),
             health: HealthRoutes(checks: [], warnings: { [] }),

@@ -4,28 +4,37 @@ import Synchronization
 /// Who a key is: looked up in the database, remembered for a second at most.
 package final class Authenticator: Sendable {
     private struct Entry {
-        var key: Key?
+        var known: Known?
         var until: ContinuousClock.Instant
         var usedMark: ContinuousClock.Instant?
+    }
+
+    private struct Known {
+        var key: Key
+        var tier: Tier
     }
 
     /// More keys than this at once, and the cache starts over.
     private static let maxEntries = 10_000
 
     private let store: KeyStore
+    private let accounts: AccountStore
     private let cache = Mutex<[String: Entry]>([:])
     private let watch = ChangeWatch<String>()
 
-    package init(store: KeyStore) { self.store = store }
+    package init(store: KeyStore, accounts: AccountStore) {
+        self.store = store
+        self.accounts = accounts
+    }
 
     /// - Throws: `unauthenticated`, with the same words for every cause.
     package func caller(bearer text: String?) async throws -> Caller {
         let now = Timestamp.now
-        guard let text, let bearer = APIKey(text), let key = try await key(bearer.publicID), key.matches(bearer, at: now),
-            key.isValid(at: now)
+        guard let text, let bearer = APIKey(text), let known = try await known(bearer.publicID), known.key.matches(bearer, at: now),
+            known.key.isValid(at: now)
         else { throw Self.unauthenticated }
-        try await markUsed(key)
-        return Caller(accountID: key.accountID, keyID: key.id, publicID: key.publicID, scopes: key.scopes)
+        try await markUsed(known.key)
+        return Caller(known.key, tier: known.tier)
     }
 
     package static var unauthenticated: ExecboxError {
@@ -70,14 +79,17 @@ package final class Authenticator: Sendable {
         watch.resync()
     }
 
-    private func key(_ publicID: String) async throws -> Key? {
-        if let entry = cache.withLock({ $0[publicID] }), ContinuousClock.now < entry.until { return entry.key }
-        let key = try await store.key(publicID: publicID)
-        cache.withLock { cache in
-            if cache.count >= Self.maxEntries { cache = [:] }
-            cache[publicID] = Entry(key: key, until: .now + .seconds(1), usedMark: cache[publicID]?.usedMark)
+    private func known(_ publicID: String) async throws -> Known? {
+        if let entry = cache.withLock({ $0[publicID] }), ContinuousClock.now < entry.until { return entry.known }
+        var known: Known?
+        if let key = try await store.key(publicID: publicID), let account = try await accounts.account(key.accountID) {
+            known = Known(key: key, tier: account.tier)
         }
-        return key
+        cache.withLock { [known] cache in
+            if cache.count >= Self.maxEntries { cache = [:] }
+            cache[publicID] = Entry(known: known, until: .now + .seconds(1), usedMark: cache[publicID]?.usedMark)
+        }
+        return known
     }
 
     private func markUsed(_ key: Key) async throws {

@@ -6,12 +6,19 @@ package struct Caller: Hashable, Sendable {
     package var keyID: KeyID
     package var publicID: String
     package var scopes: Set<Scope>
+    /// The account's, as it was when the key was looked up, a second ago at most.
+    package var tier: Tier
 
-    package init(accountID: AccountID, keyID: KeyID, publicID: String, scopes: Set<Scope>) {
+    package init(accountID: AccountID, keyID: KeyID, publicID: String, scopes: Set<Scope>, tier: Tier) {
         self.accountID = accountID
         self.keyID = keyID
         self.publicID = publicID
         self.scopes = scopes
+        self.tier = tier
+    }
+
+    init(_ key: Key, tier: Tier) {
+        self.init(accountID: key.accountID, keyID: key.id, publicID: key.publicID, scopes: key.scopes, tier: tier)
     }
 
     /// - Throws: `forbidden`, naming the scope.

@@ -22,11 +22,17 @@ package struct SessionStore: Sendable {
     // MARK: Callers
 
     /// Inserts session, sandbox and recording in one transaction; the row is claimed by its maker from the start.
-    package func insert(_ session: Session, keyID: KeyID, sealedEnvironment: [UInt8], claimant: String) async throws -> Session {
+    ///
+    /// - Parameter admit: throws if there is no place for it. What it is given stays true until the session is there.
+    package func insert(
+        _ session: Session, keyID: KeyID, sealedEnvironment: [UInt8], claimant: String,
+        admit: @Sendable (Admission) throws -> Void = { _ in }
+    ) async throws -> Session {
         let labels = try JSONText.encode(session.labels)
         let ports = try JSONText.encode(session.ports.map(StoredPort.init))
         let resources = session.resources
         return try await database.withTransaction { transaction in
+            try admit(try await AdmissionStore.admission(account: session.accountID, key: keyID, node: session.node, transaction))
             _ = try await transaction.execute(
                 """
                 INSERT INTO sandboxes (id, backend, node) VALUES (\(session.sandboxID.description), \(session.backend), \(session.node))

@@ -19,7 +19,7 @@ package struct Sessions: Sendable {
     ///
     /// - Returns: the session in whatever state it has; failures after the row exists are states, not errors.
     package func create(_ new: NewSession, by caller: Caller, wait: Int64?) async throws -> Session {
-        try check(new)
+        try check(new, caller.tier)
         let isHere: Bool
         do throws(BackendError) {
             // Either question finds out whether the backend answers, before there is a row.
@@ -36,7 +36,7 @@ package struct Sessions: Sendable {
             keyID: caller.keyID,
             sealedEnvironment: sealed,
             claimant: services.settings.claimant.description
-        )
+        ) { try $0.check(session.resources) }
         supervisor.start(session.id)
         let limit: Duration = wait.map { .seconds($0) } ?? (isHere ? .seconds(120) : .zero)
         guard limit > .zero else { return inserted }
@@ -47,7 +47,7 @@ package struct Sessions: Sendable {
         return try await services.store.session(session.id) ?? inserted
     }
 
-    private func check(_ new: NewSession) throws {
+    private func check(_ new: NewSession, _ tier: Tier) throws {
         let capabilities = services.backend.capabilities
         if let backend = new.backend, backend != services.backend.name {
             throw ExecboxError.invalid("backend", "no backend \(backend) is configured here; there is \(services.backend.name)")
@@ -80,8 +80,14 @@ package struct Sessions: Sendable {
                 details: ["field": .text("resources.\(limit.0)")]
             )
         }
-        if let maximum = services.settings.maximumTimeoutMs, let timeout = new.timeoutMs, timeout > maximum {
-            throw ExecboxError.invalid("resources.timeoutMs", "timeoutMs is \(timeout), the tier's maximum is \(maximum)")
+        let ofTier: [(name: String, wanted: Int64?, most: Int64?)] = [
+            ("timeoutMs", new.timeoutMs, tier.maxDurationMs), ("memoryMB", new.memoryMB.map(Int64.init), tier.maxMemoryMB.map(Int64.init)),
+            ("cpuMillis", new.cpuMillis.map(Int64.init), tier.maxCPUMillis.map(Int64.init)),
+        ]
+        for (name, wanted, most) in ofTier {
+            guard let wanted, let most, wanted > most else { continue }
+            throw ExecboxError.invalid(
+                "resources.\(name)", "resources.\(name) is \(wanted), the maximum of the tier \(tier.name) is \(most)")
         }
     }
 
@@ -103,11 +109,11 @@ package struct Sessions: Sendable {
             user: new.user ?? "",
             labels: new.labels,
             resources: Resources(
-                cpuMillis: new.cpuMillis ?? min(1000, services.backend.capabilities.cpuCount * 1000),
-                memoryMB: new.memoryMB ?? 512,
+                cpuMillis: new.cpuMillis ?? min(1000, services.backend.capabilities.cpuCount * 1000, caller.tier.maxCPUMillis ?? .max),
+                memoryMB: new.memoryMB ?? min(512, caller.tier.maxMemoryMB ?? .max),
                 diskMB: new.diskMB ?? 1024,
                 pids: new.pids ?? 256,
-                timeoutMs: new.timeoutMs ?? services.settings.maximumTimeoutMs,
+                timeoutMs: new.timeoutMs ?? caller.tier.maxDurationMs,
                 idleTimeoutMs: new.idleTimeoutMs,
                 diskReadBps: new.diskReadBps,
                 diskWriteBps: new.diskWriteBps,
@@ -207,7 +213,7 @@ package struct Sessions: Sendable {
             session.id,
             labels: labels,
             timeoutMs: timeoutMs,
-            maximumMs: services.settings.maximumTimeoutMs
+            maximumMs: caller.tier.maxDurationMs
         )
         guard let changed else { throw Self.alreadyEnded(session) }
         services.watch.changed(session.id)
