@@ -25,6 +25,6 @@ struct CreateBenchmarks {
                 try await time([setting.docker, "run", "--rm", "--network", dockerNetwork, setting.image, "echo", "x"])
             },
             limit: .init(name: "spawn") { try await time([setting.busybox, "echo", "x"]) },
-            settle: { try await setting.waitForContainers(atMost: 0) })
+            settle: { try await setting.waitUntilQuiet() })
     }
 }

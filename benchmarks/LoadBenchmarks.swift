@@ -40,7 +40,7 @@ struct LoadBenchmarks {
                     let log = try await setting.client.sessions.logs(session.id)
                     return end.exitCode == Int32(number) && log.bytes == Array("\(number)\n".utf8)
                 }
-            }, settle: { try await setting.waitForContainers(atMost: 0) })
+            }, settle: { try await setting.waitUntilQuiet() })
     }
 
     /// What the server grows by while one stream's reader takes nothing and its command has all the output in the world.
@@ -65,7 +65,7 @@ struct LoadBenchmarks {
             peer: .init(name: "Docker Engine API: kill, given up after \(DockerEngine.killPatience)", rounds: 2) {
                 try await setting.withContainer(command: Self.flood) { try await setting.engine.killWithStuckReader($0) }
             },
-            settle: { try await setting.waitForContainers(atMost: 0) })
+            settle: { try await setting.waitUntilQuiet() })
     }
 
     private static let flood = ["dd", "if=/dev/zero", "bs=65536"]

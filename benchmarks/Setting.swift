@@ -82,9 +82,10 @@ struct Setting: Sendable {
         }
     }
 
-    /// Waits until no more than so many containers are left: what the last measurement started is being removed behind its back, and
-    /// the next one is not to pay for that.
-    func waitForContainers(atMost count: Int) async throws {
-        while try await engine.containers().count > count { try await Task.sleep(for: .milliseconds(20)) }
+    /// Waits until no container is left, and for what the kernel still has to take down behind them: the next measurement is not to pay
+    /// for the last one.
+    func waitUntilQuiet() async throws {
+        while try await !engine.containers().isEmpty { try await Task.sleep(for: .milliseconds(20)) }
+        try await Task.sleep(for: .milliseconds(300))
     }
 }

@@ -3,8 +3,6 @@ import ExecboxModel
 /// The rules of API keys: who may make and change which, and what they may allow.
 package struct Keys: Sendable {
     package static let maxNameCharacters = 255
-    package static let maxDescriptionCharacters = 1000
-    package static let maxGraceSeconds: Int64 = 30 * 86_400
 
     private let store: KeyStore
     private let accounts: AccountStore
@@ -49,18 +47,15 @@ package struct Keys: Sendable {
     /// A new secret at once; the old one is taken for so many seconds more.
     package func rotate(_ id: String, graceSeconds: Int64, by caller: Caller) async throws -> (text: String, key: Key) {
         let new = APIKey.make()
-        var text = ""
         let key = try await changing(id, by: caller) { old, _, _ in
             var key = old
-            let secret = new.with(publicID: old.publicID)
-            key.secretHash = secret.secretHash
+            key.secretHash = new.secretHash
             key.former =
                 graceSeconds > 0
                 ? Key.Former(secretHash: old.secretHash, validUntil: Timestamp.now.adding(milliseconds: graceSeconds * 1000)) : nil
             return (key, .keyRotated)
         }
-        text = new.with(publicID: key.publicID).text
-        return (text, key)
+        return (new.with(publicID: key.publicID).text, key)
     }
 
     package func delete(_ id: String, by caller: Caller) async throws {

@@ -23,11 +23,12 @@ struct SessionRunner {
 
     let id: SessionID
     let services: SessionServices
-    private let prepared = Latest<PreparedImage?>(nil)
+    private let prepared: Latest<PreparedImage?>
 
-    init(id: SessionID, services: SessionServices) {
+    init(id: SessionID, services: SessionServices, image: PreparedImage?) {
         self.id = id
         self.services = services
+        prepared = Latest(image)
     }
 
     private var store: SessionStore { services.store }
@@ -108,6 +109,7 @@ struct SessionRunner {
         if let intent = session.intent { return try await end(session, cancelledBy: intent) }
         let spec = ImageSpec(name: session.image, pull: ImageSpec.PullPolicy(rawValue: session.pull) ?? .missing)
         do throws(BackendError) {
+            if let image = prepared.withLock({ $0 }) { return try await settle(session, image) }
             if let image = try await services.backend.imageAtHand(spec) { return try await settle(session, image) }
             // A server that died while it pulled left the session building.
             if lifecycle.handle(.imageNeeded) == .prepareImage || session.status == .building { try await pull(session, spec) }

@@ -33,13 +33,11 @@ package struct SessionStore: Sendable {
         let resources = session.resources
         return try await database.withTransaction { transaction in
             try admit(try await AdmissionStore.admission(account: session.accountID, key: keyID, node: session.node, transaction))
-            _ = try await transaction.execute(
-                """
-                INSERT INTO sandboxes (id, backend, node) VALUES (\(session.sandboxID.description), \(session.backend), \(session.node))
-                """
-            )
             let rows = try await transaction.query(
                 """
+                WITH sandbox AS (INSERT INTO sandboxes (id, backend, node)
+                        VALUES (\(session.sandboxID.description), \(session.backend), \(session.node))),
+                    recording AS (INSERT INTO recordings (session_id) VALUES (\(session.id.description)))
                 INSERT INTO sessions (id, account_id, key_id, sandbox_id, backend, node, image, pull, command, env_names, env_sealed,
                     work_dir, user_name, labels, cpu_millis, memory_mb, disk_mb, pids, timeout_ms, idle_timeout_ms, disk_read_bps,
                     disk_write_bps, disk_read_iops, disk_write_iops, network, ports, tty_columns, tty_rows, opens_stdin,
@@ -55,7 +53,6 @@ package struct SessionStore: Sendable {
                 RETURNING \(raw: Self.columns)
                 """
             )
-            _ = try await transaction.execute("INSERT INTO recordings (session_id) VALUES (\(session.id.description))")
             return try Self.one(rows)
         }
     }

@@ -1,4 +1,5 @@
 import ExecboxModel
+import ExecboxSandbox
 import Logging
 import ServiceLifecycle
 import Synchronization
@@ -15,6 +16,7 @@ package final class SessionSupervisor: Service {
     private struct Order: Sendable {
         var id: SessionID
         var deadClaimant: String?
+        var image: PreparedImage?
     }
 
     private let services: SessionServices
@@ -30,10 +32,12 @@ package final class SessionSupervisor: Service {
     }
 
     /// Drives the session from now on; does nothing if it is being driven here already.
-    package func start(_ id: SessionID, takingOverFrom deadClaimant: String? = nil) {
+    ///
+    /// - Parameter image: the session's, where it was found at hand just now.
+    package func start(_ id: SessionID, takingOverFrom deadClaimant: String? = nil, image: PreparedImage? = nil) {
         state.withLock { state in
             guard state.running.insert(id).inserted else { return }
-            state.inbox?.yield(Order(id: id, deadClaimant: deadClaimant))
+            state.inbox?.yield(Order(id: id, deadClaimant: deadClaimant, image: image))
         }
     }
 
@@ -46,7 +50,7 @@ package final class SessionSupervisor: Service {
                 group.addTask { await self.adopt() }
                 for await order in self.orders {
                     group.addTask {
-                        let runner = SessionRunner(id: order.id, services: self.services)
+                        let runner = SessionRunner(id: order.id, services: self.services, image: order.image)
                         try? await runner.run(takingOverFrom: order.deadClaimant)
                         _ = self.state.withLock { $0.running.remove(order.id) }
                     }

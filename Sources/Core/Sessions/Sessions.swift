@@ -20,12 +20,12 @@ package struct Sessions: Sendable {
     /// - Returns: the session in whatever state it has; failures after the row exists are states, not errors.
     package func create(_ new: NewSession, by caller: Caller, wait: Int64?) async throws -> Session {
         try check(new, caller.tier)
-        let isHere: Bool
+        let image: PreparedImage?
         do throws(BackendError) {
             // Either question finds out whether the backend answers, before there is a row.
             if new.pull == .always { try await services.backend.ping() }
-            isHere =
-                try await services.backend.imageAtHand(ImageSpec(name: new.image, pull: new.pull == .always ? .always : .missing)) != nil
+            image = try await services.backend.imageAtHand(
+                ImageSpec(name: new.image, pull: new.pull == .always ? .always : .missing))
         } catch {
             throw error.domainError
         }
@@ -37,8 +37,8 @@ package struct Sessions: Sendable {
             sealedEnvironment: sealed,
             claimant: services.settings.claimant.description
         ) { try $0.check(session.resources) }
-        supervisor.start(session.id)
-        let limit: Duration = wait.map { .seconds($0) } ?? (isHere ? .seconds(120) : .zero)
+        supervisor.start(session.id, image: image)
+        let limit: Duration = wait.map { .seconds($0) } ?? (image == nil ? .zero : .seconds(120))
         guard limit > .zero else { return inserted }
         let settled = try await services.watch.wait(for: session.id, until: .now + limit) {
             try await services.store.session(session.id).flatMap { $0.startedAt != nil || $0.status.isTerminal ? $0 : nil }
