@@ -64,7 +64,8 @@ struct RunCommand: AsyncParsableCommand {
     func run() async throws {
         let client = try server.client()
         let isTerminal = !detach && (tty ?? (stdin && Terminal.isInteractive))
-        let session = try await client.sessions.create(try body(isTerminal: isTerminal))
+        // The stream is opened while the sandbox is being made: it waits for main by itself.
+        let session = try await client.sessions.create(try body(isTerminal: isTerminal), waitSeconds: detach ? nil : 0)
         if session.status == .failed { throw ended(session) }
         if detach {
             try await StandardOutput().write(json ? try JSONText.pretty(session) : "\(session.id)\n")
