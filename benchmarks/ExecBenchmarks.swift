@@ -10,9 +10,10 @@ struct ExecBenchmarks {
 
     private static let streamBytes = 1 << 30
     private static let scriptLineCount = 300_000
-    private static let lineCount = 1_000_000
+    private static let lineCount = 4_000_000
+    private static let flushedLineCount = 1_000_000
 
-    var all: [Benchmark] { [roundTrip, commandLine, stream, lines, scriptLines] }
+    var all: [Benchmark] { [roundTrip, commandLine, stream, lines, flushedLines, scriptLines] }
 
     /// A command's whole life as a program that keeps its connection sees it; a mean of ten.
     private var roundTrip: Benchmark {
@@ -53,13 +54,21 @@ struct ExecBenchmarks {
         return throughput("exec-stream", goal: 1, bytes: Self.streamBytes, command, onTheHost: [setting.busybox] + command)
     }
 
-    /// A write of its own for each line, as fast as can be (lines.c).
+    /// As a program prints lines into a pipe: 4 KiB a write (lines.c).
     private var lines: Benchmark {
         let count = "\(Self.lineCount)"
         return throughput("exec-lines", goal: 5, bytes: Self.lineCount * 100, ["lines", count], onTheHost: [setting.lines, count])
     }
 
-    /// The same as a script does it, with a little work between two lines.
+    /// As a program that flushes every line, as fast as can be.
+    private var flushedLines: Benchmark {
+        let arguments = ["\(Self.flushedLineCount)", "flush"]
+        return throughput(
+            "exec-lines-flushed", goal: 1, bytes: Self.flushedLineCount * 100, ["lines"] + arguments,
+            onTheHost: [setting.lines] + arguments)
+    }
+
+    /// As a script flushes them, with a little work between two lines.
     private var scriptLines: Benchmark {
         let line = String(repeating: "x", count: 99)
         let command = ["sh", "-c", "i=0; while [ $i -lt \(Self.scriptLineCount) ]; do echo \(line); i=$((i+1)); done"]

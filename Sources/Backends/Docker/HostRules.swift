@@ -215,13 +215,14 @@ package struct HostRules: Sendable {
 
     /// Takes one rule away; for the tests that show what each one is good for.
     ///
-    /// A jump goes wherever it stands: while Docker rearranges its chains, its place is another one for a moment, and it may stand in both.
+    /// The jump for what is forwarded goes wherever it stands: while Docker rearranges its chains, its place is another one for a moment,
+    /// and it may stand in both.
     package func delete(_ rule: HostRule) async throws {
         let tables = try await tables()
-        let ours = [inputChain, forwardChain]
+        let chains = rule.text.hasSuffix("-j \(forwardChain)") ? ["FORWARD", "DOCKER-USER"] : [rule.chain]
         var text = "*filter\n"
-        for (chain, standing) in tables[rule.family] where chain == rule.chain || !ours.contains(chain) {
-            for found in standing where found == rule.text { text += "-D \(chain) \(found)\n" }
+        for chain in chains {
+            for standing in tables[rule.family][chain] ?? [] where standing == rule.text { text += "-D \(chain) \(standing)\n" }
         }
         _ = try await HostCommand("\(rule.family.rawValue)-restore", ["--noflush", "-w", "5"], input: text + "COMMIT\n").output()
     }
