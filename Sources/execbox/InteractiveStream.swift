@@ -29,6 +29,8 @@ struct InteractiveStream: Sendable {
     let passesStdin: Bool
     let isTerminal: Bool
     let interruption: Interruption
+    /// An Error frame that ends the stream is not said here: the caller knows the session's end, and says it once.
+    var isEndToldByCaller = false
     /// Called before the first output is written.
     var begins: @Sendable () async -> Void = {}
 
@@ -61,14 +63,18 @@ struct InteractiveStream: Sendable {
         let output = StandardOutput()
         if isTerminal { try? await stream.resize(columns: Terminal.size.columns, rows: Terminal.size.rows) }
         var hasBegun = false
+        var heldError: String?
         do {
             for try await event in stream {
+                if let text = heldError { StandardError.say("execbox: \(text)") }
+                heldError = nil
                 if !hasBegun { await begins() }
                 hasBegun = true
                 switch event {
                 case .stdout(let bytes): try await output.write(bytes, to: STDOUT_FILENO)
                 case .stderr(let bytes): try await output.write(bytes, to: STDERR_FILENO)
                 case .gap(let count): StandardError.say("execbox: \(count) bytes of output are missing here")
+                case .error(let text) where isEndToldByCaller: heldError = text
                 case .error(let text): StandardError.say("execbox: \(text)")
                 case .exit(let code): return .exited(code)
                 }

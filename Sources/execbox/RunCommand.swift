@@ -76,7 +76,7 @@ struct RunCommand: AsyncParsableCommand {
         let stream = try await client.sessions.attach(session.id, stdin: stdin)
         let interactive = InteractiveStream(
             stream: stream, passesStdin: stdin, isTerminal: isTerminal && isatty(STDIN_FILENO) == 1,
-            interruption: .end { _ = try await client.sessions.kill(session.id) },
+            interruption: .end { _ = try await client.sessions.kill(session.id) }, isEndToldByCaller: true,
             begins: {
                 progress.cancel()
                 await progress.value

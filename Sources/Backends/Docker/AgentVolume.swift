@@ -36,7 +36,9 @@ struct AgentVolume: Sendable {
 
     /// Makes sure that the volume exists and holds the whole agent.
     func fill(_ client: DockerClient, image: String, clusterID: String) async throws {
-        let volume = try await client.createVolume(name, labels: labels)
+        try await client.createVolume(name, labels: labels)
+        // Asked for by itself: of a volume that is there already, an engine that was restarted answers a creation without its labels.
+        let volume = try await client.inspectVolume(name)
         guard volume.labels?[DockerLabel.cluster] == clusterID else {
             throw BackendError.internal("a volume \(name) exists that is not ours")
         }

@@ -36,10 +36,14 @@ extension DockerClient {
 
     struct Volume: Decodable, Sendable { let labels: [String: String]? }
 
-    /// Success when it exists; the labels are those it has.
-    func createVolume(_ name: String, labels: [String: String]) async throws -> Volume {
-        try await exchange(
+    /// Success when it exists, with whatever labels.
+    func createVolume(_ name: String, labels: [String: String]) async throws {
+        _ = try await exchange(
             "POST", "/volumes/create", json: VolumeCreation(name: name, labels: labels), deadline: deadlines.change, as: Volume.self)
+    }
+
+    func inspectVolume(_ name: String) async throws -> Volume {
+        try await exchange("GET", "/volumes/\(Self.escape(name))", as: Volume.self)
     }
 
     func removeVolume(_ name: String) async throws {
