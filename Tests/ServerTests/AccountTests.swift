@@ -200,7 +200,7 @@ import Testing
             let path = "ws://127.0.0.1:\(server.port)/v1/sessions/\(session.id)/attach"
             let headers: HTTPHeaders = ["Authorization": "Bearer \(reader)"]
             await #expect { try await WebSocketClient().connect(path, headers: headers, subprotocols: ["execbox.v1"]) } throws: {
-                "\($0)".contains("403")
+                if case .refused(status: 403, headers: _, body: _)? = $0 as? WebSocketClientError { true } else { false }
             }
             let (stream, _) = try await WebSocketClient().connect(path + "?stdin=false", headers: headers, subprotocols: ["execbox.v1"])
             var seen = StreamRecord()

@@ -45,9 +45,11 @@ package final class Authenticator: Sendable {
     ///
     /// A secret that was rotated away does not end what was begun with it.
     package func waitUntilInvalid(_ caller: Caller) async throws {
+        let expiry = Latest<Timestamp?>(nil)
+        // The first look only learns when the key expires.
+        var pause = Duration.zero
         while true {
-            let expiry = Latest<Timestamp?>(nil)
-            let gone: Bool? = try await watch.wait(for: caller.publicID, until: .now + .seconds(5)) { () -> Bool? in
+            let gone = try await watch.wait(for: caller.publicID, until: .now + pause) { () -> Bool? in
                 do {
                     guard let key = try await self.store.key(publicID: caller.publicID) else { return true }
                     expiry.withLock { $0 = key.expiresAt }
@@ -59,12 +61,9 @@ package final class Authenticator: Sendable {
                     return nil
                 }
             }
-            if gone == true { return }
-            if let expiresAt = expiry.withLock({ $0 }) {
-                let left = expiresAt.unixMicroseconds - Timestamp.now.unixMicroseconds
-                if left <= 0 { return }
-                if left < 5_000_000 { try await Task.sleep(for: .microseconds(left)) }
-            }
+            if gone != nil { return }
+            let left = expiry.withLock { $0 }.map { Duration.microseconds(max(1000, $0.unixMicroseconds - Timestamp.now.unixMicroseconds)) }
+            pause = min(.seconds(5), left ?? .seconds(5))
         }
     }
 
