@@ -28,7 +28,7 @@ extension AgentLink {
         guard let predecessor = pool.update({ $0.beginListening() }) else { return }
         // It has the same path: its socket must be gone before ours is bound.
         await predecessor.link?.close()
-        guard case .dialOut(let directory, let peerPID) = transport else {
+        guard case .dialOut(let directory, _) = transport else {
             return pool.update { $0.listening(.success(nil)) }
         }
         let path = "\(directory)/\(serverID).sock"
@@ -36,9 +36,10 @@ extension AgentLink {
             return pool.update { $0.listening(.failure(.cannotListen("\(path) is longer than \(Self.maxSocketPathLength) bytes"))) }
         }
         do {
-            let channel = try await bind(path, peerPID: peerPID).get()
+            let channel = try await bind(path).get()
             chmod(path, S_IRUSR | S_IWUSR)
             pool.update { $0.listening(.success(channel)) }
+            acceptIfReady()
         } catch {
             pool.update { $0.listening(.failure(.cannotListen("\(path): \(error)"))) }
         }
@@ -48,11 +49,28 @@ extension AgentLink {
         try await pool.wait { $0.listeningResult }
     }
 
-    private func bind(_ path: String, peerPID: Int32) -> EventLoopFuture<any Channel> {
+    /// What is now known of the agent, too.
+    ///
+    /// - Returns: false if `transport` is another one than this link's.
+    func complete(_ transport: AgentTransport) -> Bool {
+        guard pool.update({ $0.complete(transport) }) else { return false }
+        acceptIfReady()
+        return true
+    }
+
+    /// Until the agent's pid is known whoever dials waits in the socket's backlog: the kernel has noted its pid.
+    private func acceptIfReady() {
+        guard let listener = pool.read(\.readyListener) else { return }
+        // It fails only on a channel that is closed.
+        listener.setOption(.autoRead, value: true).whenFailure { _ in }
+    }
+
+    private func bind(_ path: String) -> EventLoopFuture<any Channel> {
         let acceptsPerSecond = limits.acceptsPerSecond
         return ServerBootstrap(group: eventLoopGroup)
             .serverChannelOption(.backlog, value: Self.listenBacklog)
             .serverChannelOption(.maxMessagesPerRead, value: 4)
+            .serverChannelOption(.autoRead, value: false)
             .serverChannelInitializer { channel in
                 channel.eventLoop.makeCompletedFuture {
                     try channel.pipeline.syncOperations.addHandler(AcceptGate(perSecond: acceptsPerSecond))
@@ -64,7 +82,7 @@ extension AgentLink {
             .childChannelOption(.recvAllocator, value: Self.readBuffer)
             .childChannelInitializer { channel in
                 Self.peerPID(of: channel).flatMapThrowing { pid in
-                    guard pid == peerPID else {
+                    guard case .dialOut(_, let peerPID) = self.transport, pid == peerPID else {
                         self.complain("a process that is not the agent was turned away", ["pid": "\(pid)"]) { $0.wrongPeers += 1 }
                         throw AgentLinkError.notConnected
                     }

@@ -9,7 +9,6 @@ import NIOCore
 /// Connections come and go underneath: a request takes an idle one, or waits for the next. Safe to call from any number of tasks.
 package final class AgentLink: Sendable {
     package let sandboxID: SandboxID
-    package let transport: AgentTransport
     let serverID: String
     let eventLoopGroup: any EventLoopGroup
     let limits: AgentLinkLimits
@@ -28,16 +27,16 @@ package final class AgentLink: Sendable {
         var logger = logger
         logger[metadataKey: "sandbox"] = "\(sandboxID)"
         self.sandboxID = sandboxID
-        self.transport = transport
         self.serverID = serverID
         self.eventLoopGroup = eventLoopGroup
         self.limits = limits
         self.logger = logger
-        pool = Monitor(AgentPool(limits: limits, predecessor: predecessor))
+        pool = Monitor(AgentPool(transport: transport, limits: limits, predecessor: predecessor))
     }
 
     // MARK: State
 
+    package var transport: AgentTransport { pool.read(\.transport) }
     /// A connection with an acceptable hello is open now, idle or not. A hint: it may be dead already, or its successor on the way.
     package var isConnected: Bool { pool.read(\.isConnected) }
     /// An agent with another boot id than the expected one was turned away since.

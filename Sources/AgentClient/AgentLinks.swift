@@ -43,13 +43,14 @@ package final class AgentLinks: Service {
 
     /// The link to a sandbox's agent; returns once the agent can dial it, not once it has.
     ///
-    /// The open link is returned if its transport is the same; a link with another transport (the agent's pid changed) is closed first.
+    /// The open link is returned if its transport is the same, or was not fully known; a link with another transport (the agent's pid
+    /// changed) is closed first.
     /// Calls for one sandbox may overlap.
     package func open(_ sandboxID: SandboxID, transport: AgentTransport) async throws(AgentLinkError) -> AgentLink {
         let found = state.withLock { state -> (link: AgentLink, isNew: Bool)? in
             guard !state.isShutDown else { return nil }
             let open = state.links[sandboxID]
-            if let open, open.transport == transport, !open.isClosed { return (open, false) }
+            if let open, !open.isClosed, open.complete(transport) { return (open, false) }
             let link = AgentLink(
                 sandboxID: sandboxID,
                 transport: transport,

@@ -1,3 +1,4 @@
+import ExecboxSandbox
 import ExecboxWire
 import NIOCore
 
@@ -21,6 +22,7 @@ struct AgentPool: Sendable {
     }
 
     private let limits: AgentLinkLimits
+    private(set) var transport: AgentTransport
     /// Every open connection.
     private var connections: [ObjectIdentifier: AgentConnection] = [:]
     private var greeting: Set<ObjectIdentifier> = []
@@ -40,7 +42,8 @@ struct AgentPool: Sendable {
     private var unmentioned = 0
     var counters = AgentLinkCounters()
 
-    init(limits: AgentLinkLimits, predecessor: AgentLink?) {
+    init(transport: AgentTransport, limits: AgentLinkLimits, predecessor: AgentLink?) {
+        self.transport = transport
         self.limits = limits
         self.predecessor = predecessor
     }
@@ -138,6 +141,19 @@ struct AgentPool: Sendable {
     }
 
     // MARK: The socket
+
+    /// - Returns: false if `transport` is another one than this link's.
+    mutating func complete(_ transport: AgentTransport) -> Bool {
+        if transport.isCompleted(by: self.transport) { return true }
+        guard self.transport.isCompleted(by: transport) else { return false }
+        self.transport = transport
+        return true
+    }
+
+    /// The socket, once it is there and the agent can be told from others.
+    var readyListener: (any Channel)? {
+        if case .dialOut(_, nil) = transport { nil } else { listener }
+    }
 
     /// - Returns: nil if the link has been closed meanwhile: make no socket.
     mutating func beginListening() -> Predecessor? {

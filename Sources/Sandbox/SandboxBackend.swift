@@ -16,6 +16,8 @@ package protocol SandboxBackend: Sendable {
     func imageAtHand(_ image: ImageSpec) async throws(BackendError) -> PreparedImage?
     /// Finds or pulls the image. `progress` gets a human line now and then.
     func prepare(_ image: ImageSpec, progress: @Sendable (String) -> Void) async throws(BackendError) -> PreparedImage
+    /// What is known of how the agent will be reached before its sandbox is made, so that it need not be waited for then; nil if nothing is.
+    func expect(_ sandbox: SandboxID) async throws(BackendError) -> AgentTransport?
     /// Makes and starts the sandbox; a second call with the same `sandboxID` finds the first one's work and finishes it.
     func create(_ spec: SandboxSpec) async throws(BackendError) -> SandboxRef
     /// How this sandbox's agent is reached. Fails with `.gone` in `state` terms when it does not run.

@@ -141,6 +141,31 @@ import Testing
         await child.waitForClose()
     }
 
+    @Test("who dials before the agent's pid is known waits, and only the agent is let in then")
+    func whoDialsEarlyWaits() async throws {
+        let directory = try LinkFixture.makeDirectory()
+        defer { try? FileManager.default.removeItem(atPath: directory) }
+        let hello = Hello(agentVersion: "child", bootID: FakeAgent.bootID(1), mainStarted: false)
+        let child = try PeerProcess(path: "\(directory)/\(LinkFixture.serverID).sock", says: AgentMessage.hello(hello).bytes)
+        try await LinkFixture.run(directory: directory, peerPID: nil) { fixture in
+            let own = try #require(FakeConnection.dial(fixture.path))
+            // The listening socket, and both peers' in its backlog.
+            await fixture.expectServerSockets(3...3)
+            #expect(fixture.link.counters.wrongPeers == 0)
+            #expect(!fixture.link.isConnected)
+            let known = AgentTransport.dialOut(directory: fixture.directory, peerPID: child.pid)
+            #expect(try await fixture.links.open(fixture.sandboxID, transport: known) === fixture.link)
+            #expect(try await fixture.link.hello(timeout: .seconds(20)) == hello)
+            await eventually("the other is closed") { own.isClosedByServer }
+            #expect(fixture.link.counters.wrongPeers == 1)
+            // What is known is not forgotten again.
+            let unknown = AgentTransport.dialOut(directory: fixture.directory, peerPID: nil)
+            #expect(try await fixture.links.open(fixture.sandboxID, transport: unknown) === fixture.link)
+            #expect(fixture.link.transport == known)
+        }
+        await child.waitForClose()
+    }
+
     @Test("more than four idle connections are closed") func moreThanFourIdleConnectionsClosed() async throws {
         try await LinkFixture.run { fixture in
             let hello = AgentMessage.hello(Hello(agentVersion: "fake", bootID: FakeAgent.bootID(1), mainStarted: false))

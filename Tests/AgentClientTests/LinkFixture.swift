@@ -21,7 +21,7 @@ struct LinkFixture: Sendable {
     /// Runs `body` with a link whose agent is expected in this process, and closes everything.
     static func run(
         directory: String? = nil,
-        peerPID: Int32 = getpid(),
+        peerPID: Int32? = getpid(),
         limits: AgentLinkLimits = AgentLinkLimits(),
         _ body: (LinkFixture) async throws -> Void
     ) async throws {

@@ -17,7 +17,7 @@ struct SandboxLifecycleTests {
             #expect(try await engine.backend.state(ref) == .running)
             #expect(try await engine.backend.list() == [ref])
             #expect(try await engine.backend.ports(ref) == [])
-            guard case .dialOut(let directory, let pid) = try await engine.backend.connect(ref) else {
+            guard case .dialOut(let directory, let pid?) = try await engine.backend.connect(ref) else {
                 Issue.record("Docker sandboxes dial out")
                 return
             }

@@ -46,6 +46,13 @@ package final class DockerBackend: SandboxBackend {
 
     // MARK: Sandboxes
 
+    package func expect(_ sandbox: SandboxID) async throws(BackendError) -> AgentTransport? {
+        try await translated {
+            try runDirectory.make(sandbox)
+            return .dialOut(directory: runDirectory.path(of: sandbox), peerPID: nil)
+        }
+    }
+
     package func create(_ spec: SandboxSpec) async throws(BackendError) -> SandboxRef {
         try await translated {
             let host = try startedHost()

@@ -1,4 +1,5 @@
 import ExecboxModel
+import ExecboxSandbox
 
 /// A session as its row has it.
 package struct Session: Equatable, Sendable {
@@ -69,5 +70,17 @@ package struct Session: Equatable, Sendable {
 
     package var lifecycle: SessionLifecycle {
         SessionLifecycle(status: status, intent: intent, intentError: intentError, isStopSignaled: stopSignaledAt != nil)
+    }
+
+    /// Fills in what the caller left to the image.
+    ///
+    /// - Returns: false if neither names a command.
+    package mutating func settle(on image: PreparedImage) -> Bool {
+        imageDigest = image.digest
+        if command.isEmpty { command = image.entrypoint + image.command }
+        if workDir.isEmpty { workDir = image.workingDirectory.isEmpty ? "/" : image.workingDirectory }
+        if user.isEmpty { user = image.user }
+        stopSignal = image.stopSignal.isEmpty ? "SIGTERM" : image.stopSignal
+        return !command.isEmpty
     }
 }

@@ -24,10 +24,15 @@ struct SessionRunner {
     let id: SessionID
     let services: SessionServices
     private let prepared: Latest<PreparedImage?>
+    private let claimed: Session?
 
-    init(id: SessionID, services: SessionServices, image: PreparedImage?) {
+    /// - Parameters:
+    ///   - image: the session's, if it is at hand.
+    ///   - claimed: the session, if this process has just claimed it.
+    init(id: SessionID, services: SessionServices, image: PreparedImage? = nil, claimed: Session? = nil) {
         self.id = id
         self.services = services
+        self.claimed = claimed
         prepared = Latest(image)
     }
 
@@ -42,10 +47,12 @@ struct SessionRunner {
     /// Returns when the session has ended and its sandbox is gone, or when the claim is lost; throws only `CancellationError`.
     func run(takingOverFrom deadClaimant: String? = nil) async throws {
         var pause = Duration.milliseconds(100)
+        var claimed = claimed
         while true {
             try Task.checkCancellation()
             do {
-                guard let session = try await store.claim(id, by: claimant, from: deadClaimant) else { return }
+                if claimed == nil { claimed = try await store.claim(id, by: claimant, from: deadClaimant) }
+                guard let session = claimed.take() else { return }
                 try await drive(session)
                 return
             } catch is CancellationError {
@@ -159,17 +166,12 @@ struct SessionRunner {
 
     private func settle(_ session: Session, _ image: PreparedImage) async throws(BackendError) {
         var session = session
-        session.imageDigest = image.digest
-        if session.command.isEmpty { session.command = image.entrypoint + image.command }
-        if session.workDir.isEmpty { session.workDir = image.workingDirectory.isEmpty ? "/" : image.workingDirectory }
-        if session.user.isEmpty { session.user = image.user }
-        session.stopSignal = image.stopSignal.isEmpty ? "SIGTERM" : image.stopSignal
         do {
-            if session.command.isEmpty {
-                try await apply(.imageFailed("the image names no command and none was given"), to: session)
-            } else {
+            if session.settle(on: image) {
                 guard try await store.setImage(session, claimant: claimant) else { throw Superseded() }
                 prepared.withLock { $0 = image }
+            } else {
+                try await apply(.imageFailed("the image names no command and none was given"), to: session)
             }
         } catch {
             throw .unavailable("\(error)")
@@ -203,6 +205,9 @@ struct SessionRunner {
                 network: session.network,
                 ports: session.ports.map(\.spec)
             )
+            if let expected = try await services.backend.expect(session.sandboxID) {
+                _ = try await services.links.open(session.sandboxID, transport: expected)
+            }
             let ref = try await services.backend.create(spec)
             let link = try await services.links.open(session.sandboxID, transport: services.backend.connect(ref))
             // Side by side: a caller waits for all of this.

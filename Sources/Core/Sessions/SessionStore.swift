@@ -23,6 +23,8 @@ package struct SessionStore: Sendable {
 
     /// Inserts session, sandbox and recording in one transaction; the row is claimed by its maker from the start.
     ///
+    /// Its status is `starting` if its image is settled (`Session.settle`), else `pending`.
+    ///
     /// - Parameter admit: throws if there is no place for it. What it is given stays true until the session is there.
     package func insert(
         _ session: Session, keyID: KeyID, sealedEnvironment: [UInt8], claimant: String,
@@ -38,13 +40,13 @@ package struct SessionStore: Sendable {
                 WITH sandbox AS (INSERT INTO sandboxes (id, backend, node)
                         VALUES (\(session.sandboxID.description), \(session.backend), \(session.node))),
                     recording AS (INSERT INTO recordings (session_id) VALUES (\(session.id.description)))
-                INSERT INTO sessions (id, account_id, key_id, sandbox_id, backend, node, image, pull, command, env_names, env_sealed,
-                    work_dir, user_name, labels, cpu_millis, memory_mb, disk_mb, pids, timeout_ms, idle_timeout_ms, disk_read_bps,
+                INSERT INTO sessions (id, account_id, key_id, sandbox_id, backend, node, status, image, pull, image_digest, stop_signal,
+                    command, env_names, env_sealed, work_dir, user_name, labels, cpu_millis, memory_mb, disk_mb, pids, timeout_ms, idle_timeout_ms, disk_read_bps,
                     disk_write_bps, disk_read_iops, disk_write_iops, network, ports, tty_columns, tty_rows, opens_stdin,
                     claimed_by, claimed_until)
                 VALUES (\(session.id.description), \(session.accountID.description), \(keyID.description),
-                    \(session.sandboxID.description), \(session.backend), \(session.node), \(session.image), \(session.pull),
-                    \(session.command), \(session.environmentNames), \(sealedEnvironment), \(session.workDir), \(session.user),
+                    \(session.sandboxID.description), \(session.backend), \(session.node), \(session.status.rawValue), \(session.image),
+                    \(session.pull), \(session.imageDigest), \(session.stopSignal), \(session.command), \(session.environmentNames), \(sealedEnvironment), \(session.workDir), \(session.user),
                     \(labels)::text::jsonb, \(resources.cpuMillis), \(resources.memoryMB), \(resources.diskMB), \(resources.pids),
                     \(resources.timeoutMs), \(resources.idleTimeoutMs), \(resources.diskReadBps), \(resources.diskWriteBps),
                     \(resources.diskReadIops), \(resources.diskWriteIops), \(session.network.rawValue), \(ports)::text::jsonb,
@@ -109,12 +111,10 @@ package struct SessionStore: Sendable {
                     ELSE LEAST(now() + \(timeoutMs)::bigint * interval '1 ms',
                         started_at + \(maximumMs)::bigint * interval '1 ms') END,
                 last_active_at = now()
-            WHERE id = \(id.description) AND ended_at IS NULL RETURNING \(raw: Self.columns)
+            WHERE id = \(id.description) AND ended_at IS NULL RETURNING \(raw: Self.columns), \(raw: Self.notify)
             """
         )
-        guard let row = rows.first else { return nil }
-        try await notify(id)
-        return try Session(row: row)
+        return try rows.first.map(Session.init(row:))
     }
 
     /// Writes what should end the session: the first writer wins, but `killed` replaces `stopped`. Nil if the session has ended.
@@ -128,12 +128,10 @@ package struct SessionStore: Sendable {
                 stop_intent = CASE WHEN stop_intent IS NULL OR (stop_intent = 'stopped' AND \(intent.rawValue) = 'killed')
                     THEN \(intent.rawValue) ELSE stop_intent END,
                 status = CASE WHEN status = 'running' THEN 'stopping' ELSE status END
-            WHERE id = \(id.description) AND ended_at IS NULL RETURNING \(raw: Self.columns)
+            WHERE id = \(id.description) AND ended_at IS NULL RETURNING \(raw: Self.columns), \(raw: Self.notify)
             """
         )
-        guard let row = rows.first else { return nil }
-        try await notify(id)
-        return try Session(row: row)
+        return try rows.first.map(Session.init(row:))
     }
 
     /// Somebody used the session at `at`: idle time counts from there.
@@ -183,14 +181,13 @@ package struct SessionStore: Sendable {
     }
 
     package func setProgress(_ id: SessionID, status: SessionStatus, progress: String?, claimant: String) async throws -> Bool {
-        let changed = try await database.execute(
+        try await !database.query(
             """
             UPDATE sessions SET status = \(status.rawValue), progress = \(progress)
             WHERE id = \(id.description) AND claimed_by = \(claimant) AND status IN ('pending', 'building', 'starting')
+            RETURNING \(raw: Self.notify)
             """
-        )
-        try await notify(id)
-        return changed == 1
+        ).isEmpty
     }
 
     /// What the image decided: the digest that is run, and defaults the caller left open.
@@ -234,12 +231,11 @@ package struct SessionStore: Sendable {
                 started_at = now() - \(elapsedMicroseconds)::bigint * interval '1 us',
                 expires_at = now() - \(elapsedMicroseconds)::bigint * interval '1 us' + timeout_ms * interval '1 ms',
                 last_active_at = now(), env_sealed = NULL, ports = \(try JSONText.encode(ports.map(StoredPort.init)))::text::jsonb
-            WHERE id = \(id.description) AND claimed_by = \(claimant) AND status = 'starting' RETURNING \(raw: Self.columns)
+            WHERE id = \(id.description) AND claimed_by = \(claimant) AND status = 'starting'
+            RETURNING \(raw: Self.columns), \(raw: Self.notify)
             """
         )
-        guard let row = rows.first else { return nil }
-        try await notify(id)
-        return try Session(row: row)
+        return try rows.first.map(Session.init(row:))
     }
 
     package func setStopSignaled(_ id: SessionID, claimant: String) async throws {
@@ -265,7 +261,7 @@ package struct SessionStore: Sendable {
         let isFailed = end.reason.status == .failed
         // An agent may say anything; PostgreSQL's intervals end somewhere.
         let elapsed = report.map { Int64(min($0.elapsedMicroseconds, 100 * 365 * 86_400 * 1_000_000)) }
-        let session = try await database.withTransaction { transaction -> Session? in
+        return try await database.withTransaction { transaction -> Session? in
             let rows = try await transaction.query(
                 """
                 WITH moment AS (
@@ -286,7 +282,7 @@ package struct SessionStore: Sendable {
                     claimed_by = NULL, claimed_until = NULL
                 FROM moment
                 WHERE sessions.id = moment.id AND ended_at IS NULL AND claimed_by = \(claimant)
-                RETURNING \(raw: Self.columns)
+                RETURNING \(raw: Self.columns), \(raw: Self.notify)
                 """
             )
             guard let row = rows.first else { return nil }
@@ -296,8 +292,6 @@ package struct SessionStore: Sendable {
             session.usage?.costMicros = cost
             return session
         }
-        if session != nil { try await notify(id) }
-        return session
     }
 
     // MARK: Sandboxes
@@ -330,10 +324,8 @@ package struct SessionStore: Sendable {
         return try rows.compactMap { SandboxID(try $0.decode(String.self, "id")) }
     }
 
-    /// Tells every process that the row changed; a hint, re-reading is the truth.
-    private func notify(_ id: SessionID) async throws {
-        _ = try await database.query("SELECT pg_notify(\(Self.channel), \(id.description))")
-    }
+    /// As a column of what a change returns: tells every process of it when it is committed. A hint, re-reading is the truth.
+    private static let notify = "pg_notify('\(channel)', sessions.id)"
 
     private static func first(_ rows: [PostgresRow]) throws -> PostgresRow {
         guard let row = rows.first else { throw ExecboxError(.internal, "internal error", privateDetail: "no row returned") }

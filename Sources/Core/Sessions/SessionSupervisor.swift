@@ -17,6 +17,7 @@ package final class SessionSupervisor: Service {
         var id: SessionID
         var deadClaimant: String?
         var image: PreparedImage?
+        var claimed: Session?
     }
 
     private let services: SessionServices
@@ -32,12 +33,21 @@ package final class SessionSupervisor: Service {
     }
 
     /// Drives the session from now on; does nothing if it is being driven here already.
+    package func start(_ id: SessionID, takingOverFrom deadClaimant: String? = nil) {
+        start(Order(id: id, deadClaimant: deadClaimant))
+    }
+
+    /// Drives a session that this process has just made, and claimed with that.
     ///
-    /// - Parameter image: the session's, where it was found at hand just now.
-    package func start(_ id: SessionID, takingOverFrom deadClaimant: String? = nil, image: PreparedImage? = nil) {
+    /// - Parameter image: the session's, where it is at hand.
+    package func start(new session: Session, image: PreparedImage?) {
+        start(Order(id: session.id, image: image, claimed: session))
+    }
+
+    private func start(_ order: Order) {
         state.withLock { state in
-            guard state.running.insert(id).inserted else { return }
-            state.inbox?.yield(Order(id: id, deadClaimant: deadClaimant, image: image))
+            guard state.running.insert(order.id).inserted else { return }
+            state.inbox?.yield(order)
         }
     }
 
@@ -50,7 +60,7 @@ package final class SessionSupervisor: Service {
                 group.addTask { await self.adopt() }
                 for await order in self.orders {
                     group.addTask {
-                        let runner = SessionRunner(id: order.id, services: self.services, image: order.image)
+                        let runner = SessionRunner(id: order.id, services: self.services, image: order.image, claimed: order.claimed)
                         try? await runner.run(takingOverFrom: order.deadClaimant)
                         _ = self.state.withLock { $0.running.remove(order.id) }
                     }

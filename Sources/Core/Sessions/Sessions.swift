@@ -29,22 +29,23 @@ package struct Sessions: Sendable {
         } catch {
             throw error.domainError
         }
-        let session = try session(new, by: caller)
+        var session = try session(new, by: caller)
+        if let image, session.settle(on: image) { session.status = .starting }
         let sealed = try services.seal.seal(new.environment.map { "\($0.name)=\($0.value)" }, for: session.id)
         let inserted = try await services.store.insert(
             session,
             keyID: caller.keyID,
             sealedEnvironment: sealed,
             claimant: services.settings.claimant.description
-        ) { try $0.check(session.resources) }
-        supervisor.start(session.id, image: image)
+        ) { [resources = session.resources] in try $0.check(resources) }
+        supervisor.start(new: inserted, image: image)
         let limit: Duration = wait.map { .seconds($0) } ?? (image == nil ? .zero : .seconds(120))
         guard limit > .zero else { return inserted }
-        let settled = try await services.watch.wait(for: session.id, until: .now + limit) {
-            try await services.store.session(session.id).flatMap { $0.startedAt != nil || $0.status.isTerminal ? $0 : nil }
+        let settled = try await services.watch.wait(for: inserted.id, until: .now + limit) {
+            try await services.store.session(inserted.id).flatMap { $0.startedAt != nil || $0.status.isTerminal ? $0 : nil }
         }
         if let settled { return settled }
-        return try await services.store.session(session.id) ?? inserted
+        return try await services.store.session(inserted.id) ?? inserted
     }
 
     private func check(_ new: NewSession, _ tier: Tier) throws {
