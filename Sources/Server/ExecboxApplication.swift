@@ -14,6 +14,7 @@ package struct ExecboxApplication {
     package var authenticator: Authenticator
     package var accounts: Accounts
     package var keys: Keys
+    package var usage: UsageReports
     package var health: HealthRoutes
     package var presenter: SessionPresenter
 
@@ -24,6 +25,7 @@ package struct ExecboxApplication {
         authenticator: Authenticator,
         accounts: Accounts,
         keys: Keys,
+        usage: UsageReports,
         health: HealthRoutes,
         presenter: SessionPresenter
     ) {
@@ -33,6 +35,7 @@ package struct ExecboxApplication {
         self.authenticator = authenticator
         self.accounts = accounts
         self.keys = keys
+        self.usage = usage
         self.health = health
         self.presenter = presenter
     }
@@ -57,6 +60,7 @@ package struct ExecboxApplication {
         LogRoutes(services: services, sessions: sessions).add(to: routes)
         AccountRoutes(accounts: accounts, keys: keys).add(to: routes)
         KeyRoutes(keys: keys).add(to: routes)
+        UsageRoutes(reports: usage).add(to: routes)
         let sessions = sessions
         LaterRoutes { context in _ = try await sessions.session(context.parameter("id"), of: context.caller) }.add(to: routes)
         return router

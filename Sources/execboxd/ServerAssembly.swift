@@ -62,13 +62,15 @@ struct ServerAssembly {
             backend: backend, admissions: AdmissionStore(database: pool), node: configuration.node,
             cpuOvercommit: configuration.cpuOvercommit, maxSessions: configuration.maxSessions, log: log)
         let sessions = Sessions(services: services, supervisor: supervisor)
+        let accounts = Accounts(store: AccountStore(database: pool), audit: AuditStore(database: pool))
         let application = ExecboxApplication(
             services: services,
             sessions: sessions,
             execs: Execs(services: services, sessions: sessions),
             authenticator: authenticator,
-            accounts: Accounts(store: AccountStore(database: pool), audit: AuditStore(database: pool)),
+            accounts: accounts,
             keys: Keys(store: KeyStore(database: pool), accounts: AccountStore(database: pool), authenticator: authenticator),
+            usage: UsageReports(store: UsageStore(database: pool), accounts: accounts, keys: KeyStore(database: pool)),
             health: HealthRoutes(
                 checks: [
                     ("the database", { _ = try await pool.query("SELECT 1") }),
@@ -95,6 +97,7 @@ struct ServerAssembly {
                 .init(service: start),
                 .init(service: ChangeRelay(listener: listener, watch: services.watch, authenticator: authenticator)),
                 .init(service: supervisor),
+                .init(service: BudgetGuard(usage: UsageStore(database: pool), services: services, supervisor: supervisor)),
                 .init(service: Reconciler(services: services)), .init(service: server),
             ],
             gracefulShutdownSignals: [.sigterm, .sigint],

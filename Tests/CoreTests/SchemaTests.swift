@@ -7,11 +7,16 @@ import Testing
 @testable import ExecboxCore
 
 @Suite struct SchemaTests {
-    /// What 0001 could hold of accounts and keys.
+    /// What 0001 could hold of accounts, keys and sessions.
     private static let firstRows = """
         INSERT INTO accounts (id, name, tier) VALUES ('acct_00000000000000000000000001', 'old', 'enterprise');
         INSERT INTO api_keys (id, account_id, public_id, secret_hash, name) VALUES
             ('key_00000000000000000000000001', 'acct_00000000000000000000000001', 'abcdefghijkl', decode(repeat('ab', 32), 'hex'), 'old key');
+        INSERT INTO sandboxes (id, backend, node) VALUES ('sb_old', 'docker', 'node-1');
+        INSERT INTO sessions (id, account_id, key_id, sandbox_id, backend, node, status, reason, image, pull, command, env_names, work_dir,
+                user_name, labels, cpu_millis, memory_mb, disk_mb, pids, network, opens_stdin, ended_at, duration_ms, cpu_ms, cost_micros)
+            VALUES ('sess_00000000000000000000000001', 'acct_00000000000000000000000001', 'key_00000000000000000000000001', 'sb_old', 'docker',
+                'node-1', 'stopped', 'exited', 'i', 'missing', '{}', '{}', '/', '', '{"a":"b"}', 1, 32, 1, 1, 'none', false, now(), 5, 6, 1234);
         """
 
     @Test func everyEarlierVersionIsBroughtUpWithItsRows() async throws {
@@ -37,6 +42,14 @@ import Testing
                     let account = try #require(try await AccountStore(database: pool).account(key.accountID))
                     // Who had no limits has none now.
                     #expect(account.tier.name == "enterprise" && account.concurrentSessions == nil)
+                    // 0004 books what had ended before.
+                    guard count < 4 else { return }
+                    for subject in [.account, .key(key.id), .label(name: "a", value: "b")] as [UsageSubject] {
+                        let days = try await UsageStore(database: pool).days(1, of: account.id, subject)
+                        #expect(days.first?.costMicros == 1234 && days.first?.executions == 1)
+                        let hours = try await UsageStore(database: pool).hours(of: account.id, subject)
+                        #expect(hours.reduce(0) { $0 + $1.cpuMs } == 6)
+                    }
                 }
             }
         }

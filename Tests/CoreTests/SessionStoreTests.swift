@@ -76,7 +76,6 @@ import Testing
                 session.id,
                 end: end(.exited),
                 lowerBound: nil,
-                priceBook: .standard,
                 claimant: stale
             )
             #expect(finished == nil)
@@ -103,7 +102,6 @@ import Testing
                 session.id,
                 end: SessionEnd(reason: .exited, exitCode: -7, report: report),
                 lowerBound: nil,
-                priceBook: .standard,
                 claimant: claimant
             )
             #expect(first?.status == .stopped)
@@ -114,7 +112,6 @@ import Testing
                 session.id,
                 end: end(.killed),
                 lowerBound: nil,
-                priceBook: .standard,
                 claimant: claimant
             )
             #expect(second == nil)
@@ -133,7 +130,6 @@ import Testing
                         session.id,
                         end: SessionEnd(reason: .exited, exitCode: 0, report: report),
                         lowerBound: lowerBound,
-                        priceBook: .standard,
                         claimant: claimant
                     )
                 )
@@ -151,7 +147,6 @@ import Testing
                 session.id,
                 end: end(.backendLost),
                 lowerBound: nil,
-                priceBook: .standard,
                 claimant: fixture.claimant.description
             )
             #expect(ended?.usage?.costMicros == 0)
@@ -196,7 +191,6 @@ import Testing
                 ended.id,
                 end: end(.exited),
                 lowerBound: nil,
-                priceBook: .standard,
                 claimant: fixture.claimant.description
             )
             let stranger = SandboxID.make(unixMilliseconds: 5)

@@ -1,6 +1,7 @@
 import ExecboxModel
 import ExecboxPostgres
 import ExecboxTestSupport
+import ExecboxWire
 
 @testable import ExecboxCore
 
@@ -68,15 +69,26 @@ struct StoreFixture: Sendable {
         )
     }
 
-    /// A session whose main runs.
-    func insertRunning(resources: Resources = Resources()) async throws -> Session {
-        var session = try await insert(newSession(resources: resources))
+    /// A session whose main runs, and has run for `seconds`.
+    func insertRunning(labels: [String: String] = [:], resources: Resources = Resources(), seconds: Int64 = 0) async throws -> Session {
+        var session = try await insert(newSession(labels: labels, resources: resources))
         session.imageDigest = "sha256:00"
         session.stopSignal = "SIGTERM"
-        guard try await sessions.setImage(session, claimant: claimant.description),
-            let running = try await sessions.setRunning(session.id, ports: [], elapsedMicroseconds: 0, claimant: claimant.description)
+        let owner = claimant.description
+        guard try await sessions.setImage(session, claimant: owner),
+            let running = try await sessions.setRunning(
+                session.id, ports: [], elapsedMicroseconds: seconds * 1_000_000, claimant: owner)
         else { throw ExecboxError(.internal, "the fixture lost its own claim") }
         return running
+    }
+
+    /// Ends a session after `elapsedMs` of main.
+    @discardableResult
+    func finish(_ session: Session, _ reason: EndReason = .exited, elapsedMs: UInt64) async throws -> Session? {
+        let report = ExitReport(
+            processID: "main", cause: .exited, exitCode: 0, elapsedMicroseconds: elapsedMs * 1000, cpuMicroseconds: 7000)
+        return try await sessions.finish(
+            session.id, end: SessionEnd(reason: reason, exitCode: 0, report: report), lowerBound: nil, claimant: claimant.description)
     }
 }
 

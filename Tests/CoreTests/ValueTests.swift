@@ -4,26 +4,6 @@ import ExecboxTestRandom
 import ExecboxWire
 import Testing
 
-@Suite struct PriceBookTests {
-    @Test func aSessionCostsItsReservedResourcesTimesWallTime() {
-        // 1 CPU and 1 GiB for 10 s: 1000 + 10 × 50 + 10 × 10.
-        let resources = Resources(cpuMillis: 1000, memoryMB: 1024)
-        #expect(PriceBook.standard.costMicros(of: resources, durationMs: 10_000) == 1600)
-    }
-
-    @Test func fractionsAreDroppedOnceAtTheEnd() {
-        let resources = Resources(cpuMillis: 500, memoryMB: 512)
-        // 25 × 0.999 + 5 × 0.999 = 29.97
-        #expect(PriceBook.standard.costMicros(of: resources, durationMs: 999) == 1029)
-    }
-
-    @Test func theLongestSessionDoesNotOverflow() {
-        let resources = Resources(cpuMillis: 8000, memoryMB: 8192)
-        #expect(PriceBook.standard.costMicros(of: resources, durationMs: .max) > 0)
-        #expect(PriceBook.standard.costMicros(of: resources, durationMs: -5) == 1000)
-    }
-}
-
 @Suite struct HeadAndTailTests {
     @Test func whatFitsIsKeptWhole() {
         var output = HeadAndTail(limit: 10)

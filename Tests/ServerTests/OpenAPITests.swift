@@ -71,11 +71,12 @@ import Testing
             seal: try EnvironmentSeal(secret: [UInt8](repeating: 7, count: 32)),
             log: log)
         let sessions = Sessions(services: services, supervisor: SessionSupervisor(services: services))
+        let accounts = Accounts(store: AccountStore(database: pool), audit: AuditStore(database: pool))
         return ExecboxApplication(
             services: services, sessions: sessions, execs: Execs(services: services, sessions: sessions),
             authenticator: Authenticator(store: KeyStore(database: pool), accounts: AccountStore(database: pool)),
-            accounts: Accounts(store: AccountStore(database: pool), audit: AuditStore(database: pool)),
-            keys: Keys(store: KeyStore(database: pool), accounts: AccountStore(database: pool)),
+            accounts: accounts, keys: Keys(store: KeyStore(database: pool), accounts: AccountStore(database: pool)),
+            usage: UsageReports(store: UsageStore(database: pool), accounts: accounts, keys: KeyStore(database: pool)),
             health: HealthRoutes(checks: [], warnings: { [] }),
             presenter: SessionPresenter(publicHost: "localhost"))
     }

@@ -40,6 +40,13 @@ package struct KeyStore: Sendable {
         try await Self.key(id, of: account, database)
     }
 
+    /// Whether the account has the key, or had it before it was deleted.
+    package func wasEver(_ id: KeyID, of account: AccountID) async throws -> Bool {
+        try await !database.query(
+            "SELECT 1 FROM api_keys WHERE id = \(id.description) AND account_id = \(account.description)"
+        ).isEmpty
+    }
+
     static func key(_ id: KeyID, of account: AccountID, _ queries: some PostgresQuerying) async throws -> Key? {
         let rows = try await queries.query(
             """

@@ -139,7 +139,7 @@ package struct Keys: Sendable {
             details: ["scope": .text(missing.rawValue)])
     }
 
-    private static let notFound = ExecboxError(.notFound, "no such API key")
+    package static let notFound = ExecboxError(.notFound, "no such API key")
 
     private static let lastManager = ExecboxError(
         .conflict, "this is the account's last key that can manage keys; make another one with the scope keys first")

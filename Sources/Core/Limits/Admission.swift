@@ -14,21 +14,35 @@ package struct Admission: Hashable, Sendable {
         }
     }
 
+    /// The account's month so far.
+    package struct Month: Hashable, Sendable {
+        package var costMicros: Int64
+        package var secondsLeft: Int
+
+        package init(costMicros: Int64, secondsLeft: Int) {
+            self.costMicros = costMicros
+            self.secondsLeft = secondsLeft
+        }
+    }
+
     package var account: Account
     package var key: Key
     package var ofAccount: Count
     package var ofKey: Count
     /// Until the account's next day begins.
     package var secondsLeftToday: Int
+    /// Nil where the account has no monthly cost limit.
+    package var month: Month?
     /// Nil while the host's server has not said what it can carry.
     package var host: HostLoad?
 
-    package init(account: Account, key: Key, ofAccount: Count, ofKey: Count, secondsLeftToday: Int, host: HostLoad?) {
+    package init(account: Account, key: Key, ofAccount: Count, ofKey: Count, secondsLeftToday: Int, month: Month? = nil, host: HostLoad?) {
         self.account = account
         self.key = key
         self.ofAccount = ofAccount
         self.ofKey = ofKey
         self.secondsLeftToday = secondsLeftToday
+        self.month = month
         self.host = host
     }
 
@@ -46,6 +60,12 @@ package struct Admission: Hashable, Sendable {
                 case .daily: (account.limits.sessionsPerDay, account.tier.sessionsPerDay)
                 }
             return (own ?? .max) <= (tiers ?? .max) ? "account" : "tier"
+        }
+        if let month, let limit = account.limits.monthlyCostMicros, month.costMicros >= limit {
+            throw ExecboxError(
+                .quotaExceeded, "the account's monthly cost limit of \(limit) micro-USD is reached",
+                details: ["limit": .text("monthly_cost_limit_micros"), "value": .number(limit), "owner": .text("account")],
+                retryAfter: max(1, month.secondsLeft))
         }
         try check(ofKey, concurrent: key.concurrentSessions, daily: key.sessionsPerDay) { _ in "key" }
         try checkHost(resources)

@@ -60,6 +60,7 @@ package struct AdmissionStore: Sendable {
             FROM unended, today, bounds, host LEFT JOIN hosts ON hosts.node = \(node)
             """
         )
+        let month = account.limits.monthlyCostMicros == nil ? nil : try await UsageStore.month(of: id, transaction)
         var host: HostLoad?
         if let sessions = try counts.decode(Int?.self, "sessions") {
             host = HostLoad(
@@ -74,6 +75,6 @@ package struct AdmissionStore: Sendable {
             account: account, key: key,
             ofAccount: .init(open: try counts.decode(Int.self, "account_open"), today: try counts.decode(Int.self, "account_today")),
             ofKey: .init(open: try counts.decode(Int.self, "key_open"), today: try counts.decode(Int.self, "key_today")),
-            secondsLeftToday: try counts.decode(Int.self, "seconds_left"), host: host)
+            secondsLeftToday: try counts.decode(Int.self, "seconds_left"), month: month, host: host)
     }
 }

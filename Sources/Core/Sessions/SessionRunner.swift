@@ -521,7 +521,6 @@ struct SessionRunner {
                 id,
                 end: end,
                 lowerBound: lowerBound,
-                priceBook: services.settings.priceBook,
                 claimant: claimant
             ) != nil
         else { throw Superseded() }

@@ -15,7 +15,6 @@ package struct SessionServices: Sendable {
         package var ringBytes: Int64 = 2 << 20
         /// A session that does not run after so long fails.
         package var startLimit: Duration = .seconds(600)
-        package var priceBook: PriceBook = .standard
 
         package init(node: String, claimant: Claimant) {
             self.node = node

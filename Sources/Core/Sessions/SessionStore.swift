@@ -247,14 +247,13 @@ package struct SessionStore: Sendable {
         )
     }
 
-    /// The terminal transition. False when the session had ended or is another process's by now: then nothing was changed.
+    /// The terminal transition, with what it costs. Nil when the session had ended or is another process's by now: then nothing was changed.
     ///
     /// - Parameter lowerBound: the last moment at which the sandbox is known to have run; the end is not put before it.
     package func finish(
         _ id: SessionID,
         end: SessionEnd,
         lowerBound: Timestamp?,
-        priceBook: PriceBook,
         claimant: String
     ) async throws -> Session? {
         let report = end.report
@@ -265,31 +264,33 @@ package struct SessionStore: Sendable {
             let rows = try await transaction.query(
                 """
                 WITH moment AS (
-                    SELECT id, CASE WHEN started_at IS NULL THEN now() ELSE LEAST(now(), GREATEST(
+                    SELECT s.id, s.started_at, CASE WHEN started_at IS NULL THEN now() ELSE LEAST(now(), GREATEST(
                         started_at + \(elapsed)::bigint * interval '1 us',
-                        to_timestamp(\(lowerBound?.unixMicroseconds)::bigint / 1000000.0), started_at)) END AS ended
-                    FROM sessions WHERE id = \(id.description) FOR UPDATE
+                        to_timestamp(\(lowerBound?.unixMicroseconds)::bigint / 1000000.0), started_at)) END AS ended,
+                        \(UsageStore.priceOfSession) AS price
+                    FROM sessions s WHERE id = \(id.description) FOR UPDATE
+                ), measured AS (
+                    SELECT id, ended, price, COALESCE((extract(epoch FROM ended - started_at) * 1000)::bigint, 0) AS duration FROM moment
                 )
                 UPDATE sessions SET status = \(end.reason.status.rawValue), reason = \(end.reason.rawValue), error = \(end.error),
                     exit_code = \(end.exitCode.map(Int.init)), signal = \(end.signal), progress = NULL, env_sealed = NULL,
-                    ended_at = moment.ended,
-                    duration_ms = COALESCE((extract(epoch FROM moment.ended - started_at) * 1000)::bigint, 0),
+                    ended_at = measured.ended, duration_ms = measured.duration,
+                    cost_micros = CASE WHEN \(isFailed) THEN 0
+                        ELSE session_cost_micros(measured.price, cpu_millis, memory_mb, measured.duration) END,
                     cpu_ms = \(report.map { Int64(clamping: $0.cpuMicroseconds / 1000) } ?? 0),
                     memory_peak_mb = \(report.map { Int(clamping: $0.memoryPeakBytes >> 20) } ?? 0),
                     oom_kills = \(report.map { Int(clamping: $0.oomKills) } ?? (end.reason == .oomKilled ? 1 : 0)),
                     stdout_bytes = \(report.map { Int64(clamping: $0.stdoutBytes) } ?? 0),
                     stderr_bytes = \(report.map { Int64(clamping: $0.stderrBytes) } ?? 0),
                     claimed_by = NULL, claimed_until = NULL
-                FROM moment
-                WHERE sessions.id = moment.id AND ended_at IS NULL AND claimed_by = \(claimant)
+                FROM measured
+                WHERE sessions.id = measured.id AND ended_at IS NULL AND claimed_by = \(claimant)
                 RETURNING \(raw: Self.columns), \(raw: Self.notify)
                 """
             )
             guard let row = rows.first else { return nil }
-            var session = try Session(row: row)
-            let cost = isFailed ? 0 : priceBook.costMicros(of: session.resources, durationMs: session.usage?.durationMs ?? 0)
-            _ = try await transaction.execute("UPDATE sessions SET cost_micros = \(cost) WHERE id = \(id.description)")
-            session.usage?.costMicros = cost
+            let session = try Session(row: row)
+            try await UsageStore.book(session, transaction)
             return session
         }
     }

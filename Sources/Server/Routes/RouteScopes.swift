@@ -11,6 +11,7 @@ struct RouteScopes {
     static let sessions = RouteScopes(reading: .sessionsRead, writing: .sessionsWrite)
     static let files = RouteScopes(reading: .files, writing: .files)
     static let keys = RouteScopes(reading: .keys, writing: .keys)
+    static let usage = RouteScopes(reading: .usage, writing: .usage)
     static let limits = RouteScopes(reading: .usage, writing: .keys)
     static let anyKey = RouteScopes()
 
