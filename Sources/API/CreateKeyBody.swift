@@ -7,6 +7,7 @@ public struct CreateKeyBody: Equatable, Sendable, Encodable {
     public var expiresAt: Timestamp?
     public var customDailyLimit: Int?
     public var customConcurrentLimit: Int?
+    public var customRateLimit: Int?
     /// Nil for those of the key that asks, without `admin`.
     public var scopes: Set<Scope>?
 
@@ -15,6 +16,7 @@ public struct CreateKeyBody: Equatable, Sendable, Encodable {
         case expiresAt = "expires_at"
         case customDailyLimit = "custom_daily_limit"
         case customConcurrentLimit = "custom_concurrent_limit"
+        case customRateLimit = "custom_rate_limit"
     }
 
     public init(name: String) { self.name = name }
@@ -28,6 +30,7 @@ public struct CreateKeyBody: Equatable, Sendable, Encodable {
         expiresAt = try object.optional("expires_at")?.timestamp()
         customDailyLimit = try object.optional("custom_daily_limit")?.count()
         customConcurrentLimit = try object.optional("custom_concurrent_limit")?.count()
+        customRateLimit = try object.optional("custom_rate_limit")?.count()
         scopes = try object.optional("scopes")?.scopes()
         try object.finish()
     }

@@ -13,6 +13,8 @@ public struct KeyBody: Equatable, Sendable, Codable {
     public var scopes: [Scope]
     public var customDailyLimit: Int?
     public var customConcurrentLimit: Int?
+    /// Requests a second.
+    public var customRateLimit: Int?
     public var createdAt: Timestamp
     public var expiresAt: Timestamp?
     public var lastUsedAt: Timestamp?
@@ -23,6 +25,7 @@ public struct KeyBody: Equatable, Sendable, Codable {
         case isActive = "is_active"
         case customDailyLimit = "custom_daily_limit"
         case customConcurrentLimit = "custom_concurrent_limit"
+        case customRateLimit = "custom_rate_limit"
         case createdAt = "created_at"
         case expiresAt = "expires_at"
         case lastUsedAt = "last_used_at"
@@ -30,7 +33,8 @@ public struct KeyBody: Equatable, Sendable, Codable {
 
     public init(
         id: String, key: String? = nil, keyPreview: String, name: String, description: String?, isActive: Bool, scopes: [Scope],
-        customDailyLimit: Int?, customConcurrentLimit: Int?, createdAt: Timestamp, expiresAt: Timestamp?, lastUsedAt: Timestamp?
+        customDailyLimit: Int?, customConcurrentLimit: Int?, customRateLimit: Int?, createdAt: Timestamp, expiresAt: Timestamp?,
+        lastUsedAt: Timestamp?
     ) {
         self.id = id
         self.key = key
@@ -41,6 +45,7 @@ public struct KeyBody: Equatable, Sendable, Codable {
         self.scopes = scopes
         self.customDailyLimit = customDailyLimit
         self.customConcurrentLimit = customConcurrentLimit
+        self.customRateLimit = customRateLimit
         self.createdAt = createdAt
         self.expiresAt = expiresAt
         self.lastUsedAt = lastUsedAt

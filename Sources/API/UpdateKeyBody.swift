@@ -12,6 +12,7 @@ public struct UpdateKeyBody: Equatable, Sendable {
     public var expiresAt: Timestamp??
     public var customDailyLimit: Int??
     public var customConcurrentLimit: Int??
+    public var customRateLimit: Int??
 
     /// Decodes and validates a request's body.
     public init(json body: some Sequence<UInt8>) throws(ExecboxError) {
@@ -26,6 +27,7 @@ public struct UpdateKeyBody: Equatable, Sendable {
         expiresAt = try object.change("expires_at") { reader throws(ExecboxError) in try reader.timestamp() }
         customDailyLimit = try object.change("custom_daily_limit") { reader throws(ExecboxError) in try reader.count() }
         customConcurrentLimit = try object.change("custom_concurrent_limit") { reader throws(ExecboxError) in try reader.count() }
+        customRateLimit = try object.change("custom_rate_limit") { reader throws(ExecboxError) in try reader.count() }
         try object.finish()
     }
 }

@@ -15,6 +15,7 @@ package struct ExecboxApplication {
     package var accounts: Accounts
     package var keys: Keys
     package var usage: UsageReports
+    package var limiter: RateLimiter
     package var health: HealthRoutes
     package var presenter: SessionPresenter
 
@@ -26,6 +27,7 @@ package struct ExecboxApplication {
         accounts: Accounts,
         keys: Keys,
         usage: UsageReports,
+        limiter: RateLimiter,
         health: HealthRoutes,
         presenter: SessionPresenter
     ) {
@@ -36,6 +38,7 @@ package struct ExecboxApplication {
         self.accounts = accounts
         self.keys = keys
         self.usage = usage
+        self.limiter = limiter
         self.health = health
         self.presenter = presenter
     }
@@ -51,7 +54,10 @@ package struct ExecboxApplication {
         let router = Router(context: ServerContext.self)
         router.add(middleware: RequestIdentity())
         health.add(to: RouteTable(group: router.group(""), prefix: "", record: record))
-        let v1 = router.group("v1").add(middleware: Authentication(authenticator: authenticator)).add(middleware: IdempotencyGate())
+        let v1 = router.group("v1").add(middleware: Authentication(authenticator: authenticator)).add(
+            middleware: RateLimiting(limiter: limiter)
+        )
+        .add(middleware: IdempotencyGate())
         let routes = RouteTable(group: v1, prefix: "/v1", record: record)
         SessionRoutes(sessions: sessions, presenter: presenter).add(to: routes)
         let streams = StreamRoutes(services: services, sessions: sessions, execs: execs, authenticator: authenticator)

@@ -7,6 +7,8 @@ import Logging
 package struct ServerContext: UpgradableRequestContext {
     package var coreContext: CoreRequestContextStorage
     package let upgrade: UpgradeSlot
+    /// Written by `RateLimiting`, read by `RequestIdentity` for answers of every kind.
+    package let rate: RateSlot
     /// The caller's `X-Request-Id`, or one made here.
     package var requestID: String
     /// Set by `Authentication`; routes behind it may rely on it.
@@ -15,6 +17,7 @@ package struct ServerContext: UpgradableRequestContext {
     package init(source: ApplicationRequestContextSource) {
         coreContext = CoreRequestContextStorage(source: source)
         upgrade = UpgradeSlot()
+        rate = RateSlot()
         requestID = ""
     }
 

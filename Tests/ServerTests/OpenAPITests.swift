@@ -77,6 +77,7 @@ import Testing
             authenticator: Authenticator(store: KeyStore(database: pool), accounts: AccountStore(database: pool)),
             accounts: accounts, keys: Keys(store: KeyStore(database: pool), accounts: AccountStore(database: pool)),
             usage: UsageReports(store: UsageStore(database: pool), accounts: accounts, keys: KeyStore(database: pool)),
+            limiter: RateLimiter(store: RateStore(database: pool), log: log),
             health: HealthRoutes(checks: [], warnings: { [] }),
             presenter: SessionPresenter(publicHost: "localhost"))
     }

@@ -6,6 +6,8 @@ package struct Caller: Hashable, Sendable {
     package var keyID: KeyID
     package var publicID: String
     package var scopes: Set<Scope>
+    /// The key's own limit, within the tier's.
+    package var requestsPerSecond: Int?
     /// The account's, as it was when the key was looked up, a second ago at most.
     package var tier: Tier
 
@@ -19,6 +21,7 @@ package struct Caller: Hashable, Sendable {
 
     init(_ key: Key, tier: Tier) {
         self.init(accountID: key.accountID, keyID: key.id, publicID: key.publicID, scopes: key.scopes, tier: tier)
+        requestsPerSecond = key.requestsPerSecond
     }
 
     /// - Throws: `forbidden`, naming the scope.

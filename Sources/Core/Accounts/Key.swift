@@ -15,6 +15,7 @@ package struct Key: Hashable, Sendable {
     /// Nil for the account's.
     package var sessionsPerDay: Int?
     package var concurrentSessions: Int?
+    package var requestsPerSecond: Int?
     package var createdAt: Timestamp
     package var expiresAt: Timestamp?
     package var deletedAt: Timestamp?

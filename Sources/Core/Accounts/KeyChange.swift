@@ -10,6 +10,7 @@ package struct KeyChange: Equatable, Sendable {
     package var expiresAt: Timestamp??
     package var sessionsPerDay: Int??
     package var concurrentSessions: Int??
+    package var requestsPerSecond: Int??
 
     package init() {}
 
@@ -23,6 +24,7 @@ package struct KeyChange: Equatable, Sendable {
         if let expiresAt { key.expiresAt = expiresAt }
         if let sessionsPerDay { key.sessionsPerDay = sessionsPerDay }
         if let concurrentSessions { key.concurrentSessions = concurrentSessions }
+        if let requestsPerSecond { key.requestsPerSecond = requestsPerSecond }
         return key
     }
 }
@@ -37,6 +39,7 @@ extension Key {
                 "scopes": key.scopes.sorted().map(\.rawValue).joined(separator: " "), "expires_at": key.expiresAt?.text,
                 "custom_daily_limit": key.sessionsPerDay.map(String.init),
                 "custom_concurrent_limit": key.concurrentSessions.map(String.init),
+                "custom_rate_limit": key.requestsPerSecond.map(String.init),
             ]
         }
         let before = fields(old)

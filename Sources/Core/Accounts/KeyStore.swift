@@ -7,7 +7,7 @@ package struct KeyStore: Sendable {
 
     private static let columns = """
         k.id, k.account_id, k.public_id, k.secret_hash, k.former_secret_hash, k.name, k.description, k.is_active, k.scopes,
-        k.sessions_per_day, k.concurrent_sessions,
+        k.sessions_per_day, k.concurrent_sessions, k.requests_per_second,
         (extract(epoch FROM k.former_valid_until) * 1000000)::bigint AS former_valid_until,
         (extract(epoch FROM k.created_at) * 1000000)::bigint AS created_at,
         (extract(epoch FROM k.expires_at) * 1000000)::bigint AS expires_at,
@@ -71,10 +71,10 @@ package struct KeyStore: Sendable {
         let rows = try await transaction.query(
             """
             INSERT INTO api_keys AS k (id, account_id, public_id, secret_hash, name, description, scopes, sessions_per_day,
-                concurrent_sessions, expires_at)
+                concurrent_sessions, requests_per_second, expires_at)
             VALUES (\(key.id.description), \(key.accountID.description), \(key.publicID), \(key.secretHash), \(key.name),
                 \(key.description), \(key.scopes.sorted().map(\.rawValue)), \(key.sessionsPerDay), \(key.concurrentSessions),
-                \(key.expiresAt.map(PostgresTimestamp.init)))
+                \(key.requestsPerSecond), \(key.expiresAt.map(PostgresTimestamp.init)))
             RETURNING \(raw: Self.columns)
             """
         )
@@ -89,6 +89,7 @@ package struct KeyStore: Sendable {
                 former_valid_until = \((key.former?.validUntil).map(PostgresTimestamp.init)), name = \(key.name),
                 description = \(key.description), is_active = \(key.isActive), scopes = \(key.scopes.sorted().map(\.rawValue)),
                 sessions_per_day = \(key.sessionsPerDay), concurrent_sessions = \(key.concurrentSessions),
+                requests_per_second = \(key.requestsPerSecond),
                 expires_at = \(key.expiresAt.map(PostgresTimestamp.init)),
                 revoked_at = \(key.deletedAt.map(PostgresTimestamp.init))
             WHERE id = \(key.id.description) RETURNING \(raw: Self.columns)
@@ -147,6 +148,7 @@ extension Key {
         scopes = Set(try row.decode([String].self, "scopes").compactMap(Scope.init))
         sessionsPerDay = try row.decode(Int?.self, "sessions_per_day")
         concurrentSessions = try row.decode(Int?.self, "concurrent_sessions")
+        requestsPerSecond = try row.decode(Int?.self, "requests_per_second")
         createdAt = try row.time("created_at") ?? Timestamp(unixMicroseconds: 0)
         expiresAt = try row.time("expires_at")
         deletedAt = try row.time("revoked_at")

@@ -126,6 +126,11 @@ package struct Keys: Sendable {
         if case .some(.some(let wanted)) = change.concurrentSessions, let most = account.concurrentSessions, wanted > most {
             throw .invalid("custom_concurrent_limit", "custom_concurrent_limit is \(wanted), the account's limit is \(most)")
         }
+        if case .some(.some(let wanted)) = change.requestsPerSecond, wanted > account.tier.requestsPerSecond {
+            throw .invalid(
+                "custom_rate_limit", "custom_rate_limit is \(wanted), the tier \(account.tier.name) gives \(account.tier.requestsPerSecond)"
+            )
+        }
         if case .some(.some(let expiresAt)) = change.expiresAt, expiresAt <= .now {
             throw .invalid("expires_at", "expires_at is in the past: \(expiresAt.text)")
         }

@@ -29,6 +29,7 @@ struct RequestIdentity: RouterMiddleware {
             }
             response = error.response(requestID: context.requestID)
         }
+        if let rate = context.rate.status { response.headers.set(rate) }
         if let name = HTTPField.Name.requestID { response.headers[name] = context.requestID }
         context.logger.info(
             "Request",

@@ -28,6 +28,7 @@ struct KeyRoutes {
         change.expiresAt = body.expiresAt
         change.sessionsPerDay = body.customDailyLimit
         change.concurrentSessions = body.customConcurrentLimit
+        change.requestsPerSecond = body.customRateLimit
         let (text, key) = try await keys.create(name: body.name, change, by: context.caller)
         return try .json(KeyBody(key, text: text), status: .created)
     }
@@ -48,6 +49,7 @@ struct KeyRoutes {
         change.expiresAt = body.expiresAt
         change.sessionsPerDay = body.customDailyLimit
         change.concurrentSessions = body.customConcurrentLimit
+        change.requestsPerSecond = body.customRateLimit
         return try .json(KeyBody(try await keys.update(context.parameter("id"), change, by: context.caller)))
     }
 
@@ -70,7 +72,8 @@ extension KeyBody {
         self.init(
             id: key.id.description, key: text, keyPreview: key.preview, name: key.name, description: key.description,
             isActive: key.isActive, scopes: key.scopes.sorted(), customDailyLimit: key.sessionsPerDay,
-            customConcurrentLimit: key.concurrentSessions, createdAt: key.createdAt, expiresAt: key.expiresAt,
+            customConcurrentLimit: key.concurrentSessions, customRateLimit: key.requestsPerSecond, createdAt: key.createdAt,
+            expiresAt: key.expiresAt,
             lastUsedAt: key.lastUsedAt)
     }
 }
