@@ -4,6 +4,7 @@
 public struct ExecboxError: Error, Sendable {
     public enum Code: String, Sendable, CaseIterable {
         case invalidArgument, unauthenticated, forbidden, notFound, methodNotAllowed, conflict, gone, tooLarge, upgradeRequired
+        case idempotencyMismatch
         case quotaExceeded, rateLimited, unavailable, notImplemented, `internal`
     }
 

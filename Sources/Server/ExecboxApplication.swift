@@ -16,6 +16,7 @@ package struct ExecboxApplication {
     package var keys: Keys
     package var usage: UsageReports
     package var limiter: RateLimiter
+    package var idempotency: Idempotency
     package var health: HealthRoutes
     package var presenter: SessionPresenter
 
@@ -28,6 +29,7 @@ package struct ExecboxApplication {
         keys: Keys,
         usage: UsageReports,
         limiter: RateLimiter,
+        idempotency: Idempotency,
         health: HealthRoutes,
         presenter: SessionPresenter
     ) {
@@ -39,6 +41,7 @@ package struct ExecboxApplication {
         self.keys = keys
         self.usage = usage
         self.limiter = limiter
+        self.idempotency = idempotency
         self.health = health
         self.presenter = presenter
     }
@@ -57,15 +60,15 @@ package struct ExecboxApplication {
         let v1 = router.group("v1").add(middleware: Authentication(authenticator: authenticator)).add(
             middleware: RateLimiting(limiter: limiter)
         )
-        .add(middleware: IdempotencyGate())
         let routes = RouteTable(group: v1, prefix: "/v1", record: record)
-        SessionRoutes(sessions: sessions, presenter: presenter).add(to: routes)
+        let once = IdempotentRoute(idempotency: idempotency)
+        SessionRoutes(sessions: sessions, presenter: presenter, once: once).add(to: routes)
         let streams = StreamRoutes(services: services, sessions: sessions, execs: execs, authenticator: authenticator)
-        ExecRoutes(sessions: sessions, execs: execs).add(to: routes, stream: streams.exec)
+        ExecRoutes(sessions: sessions, execs: execs, once: once).add(to: routes, stream: streams.exec)
         routes.on("sessions/:id/attach", [:], scopes: .sessions, stream: streams.attach)
         LogRoutes(services: services, sessions: sessions).add(to: routes)
         AccountRoutes(accounts: accounts, keys: keys).add(to: routes)
-        KeyRoutes(keys: keys).add(to: routes)
+        KeyRoutes(keys: keys, once: once).add(to: routes)
         UsageRoutes(reports: usage).add(to: routes)
         let sessions = sessions
         LaterRoutes { context in _ = try await sessions.session(context.parameter("id"), of: context.caller) }.add(to: routes)

@@ -19,6 +19,7 @@ extension ExecboxError {
         case .conflict: .conflict
         case .gone: .gone
         case .tooLarge: .contentTooLarge
+        case .idempotencyMismatch: .unprocessableContent
         case .upgradeRequired: HTTPResponse.Status(code: 426, reasonPhrase: "Upgrade Required")
         case .quotaExceeded, .rateLimited: .tooManyRequests
         case .unavailable: .serviceUnavailable
@@ -37,6 +38,7 @@ extension ExecboxError {
         case .conflict: "CONFLICT"
         case .gone: "GONE"
         case .tooLarge: "TOO_LARGE"
+        case .idempotencyMismatch: "IDEMPOTENCY_MISMATCH"
         case .upgradeRequired: "UPGRADE_REQUIRED"
         case .quotaExceeded: "QUOTA_EXCEEDED"
         case .rateLimited: "RATE_LIMIT_EXCEEDED"

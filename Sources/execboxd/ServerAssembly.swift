@@ -63,7 +63,7 @@ struct ServerAssembly {
             cpuOvercommit: configuration.cpuOvercommit, maxSessions: configuration.maxSessions, log: log)
         let sessions = Sessions(services: services, supervisor: supervisor)
         let accounts = Accounts(store: AccountStore(database: pool), audit: AuditStore(database: pool))
-        let limiter = RateLimiter(store: RateStore(database: pool), log: log)
+        let idempotency = IdempotencyStore(database: pool)
         let application = ExecboxApplication(
             services: services,
             sessions: sessions,
@@ -72,7 +72,8 @@ struct ServerAssembly {
             accounts: accounts,
             keys: Keys(store: KeyStore(database: pool), accounts: AccountStore(database: pool), authenticator: authenticator),
             usage: UsageReports(store: UsageStore(database: pool), accounts: accounts, keys: KeyStore(database: pool)),
-            limiter: limiter,
+            limiter: RateLimiter(store: RateStore(database: pool)),
+            idempotency: Idempotency(store: idempotency, claimant: services.settings.claimant, log: log),
             health: HealthRoutes(
                 checks: [
                     ("the database", { _ = try await pool.query("SELECT 1") }),
@@ -98,7 +99,10 @@ struct ServerAssembly {
                 .init(service: pool), .init(service: listener), .init(service: services.links), .init(service: services.writer),
                 .init(service: start),
                 .init(service: ChangeRelay(listener: listener, watch: services.watch, authenticator: authenticator)),
-                .init(service: supervisor), .init(service: limiter),
+                .init(service: supervisor),
+                .init(
+                    service: Sweeper(
+                        [("rate buckets", RateStore(database: pool).sweep), ("idempotent requests", idempotency.sweep)], log: log)),
                 .init(service: BudgetGuard(usage: UsageStore(database: pool), services: services, supervisor: supervisor)),
                 .init(service: Reconciler(services: services)), .init(service: server),
             ],

@@ -13,7 +13,7 @@ import Testing
     }
 
     private static func limiter(_ fixture: StoreFixture) -> RateLimiter {
-        RateLimiter(store: RateStore(database: fixture.pool), log: TestLog.logger)
+        RateLimiter(store: RateStore(database: fixture.pool))
     }
 
     private static func isAdmitted(_ limiter: RateLimiter, _ limits: [RateLimit]) async throws -> Bool {

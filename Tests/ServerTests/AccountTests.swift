@@ -232,10 +232,6 @@ extension String {
 }
 
 extension ServerProcess {
-    fileprivate func status(_ path: String, key: String) async throws -> Int {
-        try await request("GET", path, headers: [CurlHeader("Authorization", "Bearer \(key)")], authorized: false).status
-    }
-
     fileprivate func newKey(scopes: [Scope]) async throws -> String {
         let names = scopes.map { "\"\($0.rawValue)\"" }.joined(separator: ",")
         let answer = try await request("POST", "/v1/account/keys", json: #"{"name":"scoped","scopes":[\#(names)]}"#)

@@ -105,17 +105,6 @@ import Testing
         }
     }
 
-    @Test func anIdempotencyKeyIsRefusedBeforeAnythingHappens() async throws {
-        try await ServerProcess.with { server in
-            let response = try await server.request(
-                "POST", "/v1/sessions", json: #"{"image":"\#(server.engine.imageName)","network":"none"}"#,
-                headers: [CurlHeader("Idempotency-Key", "once")])
-            #expect(response.status == 501)
-            let list = try SessionListBody.fromJSON(try await server.request("GET", "/v1/sessions").body)
-            #expect(list.sessions.isEmpty)
-        }
-    }
-
     @Test func aRevokedKeyStopsWorkingWithinASecond() async throws {
         try await ServerProcess.with { server in
             #expect(try await server.request("GET", "/v1/sessions").status == 200)

@@ -77,7 +77,8 @@ import Testing
             authenticator: Authenticator(store: KeyStore(database: pool), accounts: AccountStore(database: pool)),
             accounts: accounts, keys: Keys(store: KeyStore(database: pool), accounts: AccountStore(database: pool)),
             usage: UsageReports(store: UsageStore(database: pool), accounts: accounts, keys: KeyStore(database: pool)),
-            limiter: RateLimiter(store: RateStore(database: pool), log: log),
+            limiter: RateLimiter(store: RateStore(database: pool)),
+            idempotency: Idempotency(store: IdempotencyStore(database: pool), claimant: services.settings.claimant, log: log),
             health: HealthRoutes(checks: [], warnings: { [] }),
             presenter: SessionPresenter(publicHost: "localhost"))
     }

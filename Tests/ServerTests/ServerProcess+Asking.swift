@@ -12,6 +12,11 @@ extension ServerProcess {
         try StatsBody.fromJSON(try await request("GET", "/v1/sessions/\(session)/stats").body).cpuMs
     }
 
+    /// What a GET with this key is answered.
+    func status(_ path: String, key: String) async throws -> Int {
+        try await request("GET", path, headers: [CurlHeader("Authorization", "Bearer \(key)")], authorized: false).status
+    }
+
     private struct Container: Decodable { let id: String }
 
     /// Ids of the containers of this server's cluster.

@@ -25,13 +25,16 @@ package struct Keys: Sendable {
     }
 
     /// A new key of the caller's account. The text cannot be had again.
-    package func create(name: String, _ change: KeyChange, by caller: Caller) async throws -> (text: String, key: Key) {
+    package func create(name: String, _ change: KeyChange, by caller: Caller, idempotency: IdempotencyClaim? = nil) async throws -> (
+        text: String, key: Key
+    ) {
         var change = change
         change.name = name
         // What nobody chose is what the caller has itself, but never admin.
         let scopes = change.scopes ?? caller.scopes.subtracting([.admin])
         change.scopes = scopes
-        return try await insert(change, account: caller.accountID, by: .key(caller.keyID), grantable: caller.scopes)
+        return try await insert(
+            change, account: caller.accountID, by: .key(caller.keyID), grantable: caller.scopes, idempotency: idempotency)
     }
 
     package func update(_ id: String, _ change: KeyChange, by caller: Caller) async throws -> Key {
@@ -45,9 +48,11 @@ package struct Keys: Sendable {
     }
 
     /// A new secret at once; the old one is taken for so many seconds more.
-    package func rotate(_ id: String, graceSeconds: Int64, by caller: Caller) async throws -> (text: String, key: Key) {
+    package func rotate(_ id: String, graceSeconds: Int64, by caller: Caller, idempotency: IdempotencyClaim? = nil) async throws -> (
+        text: String, key: Key
+    ) {
         let new = APIKey.make()
-        let key = try await changing(id, by: caller) { old, _, _ in
+        let key = try await changing(id, by: caller, idempotency: idempotency) { old, _, _ in
             var key = old
             key.secretHash = new.secretHash
             key.former =
@@ -68,7 +73,7 @@ package struct Keys: Sendable {
     }
 
     private func changing(
-        _ id: String, by caller: Caller,
+        _ id: String, by caller: Caller, idempotency: IdempotencyClaim? = nil,
         _ change: @Sendable (Key, Account, _ otherManagers: Int) throws -> (Key, AuditEntry.Action)
     ) async throws -> Key {
         guard let id = KeyID(id) else { throw Self.notFound }
@@ -77,6 +82,7 @@ package struct Keys: Sendable {
                 guard let old = try await KeyStore.key(id, of: caller.accountID, transaction),
                     let account = try await AccountStore.account(caller.accountID, transaction)
                 else { throw Self.notFound }
+                try await IdempotencyStore.record(idempotency, resource: id.description, transaction)
                 let otherManagers = try await store.otherManagers(of: caller.accountID, than: id, in: transaction)
                 let (key, action) = try change(old, account, otherManagers)
                 let changes = key.differences(from: old)
@@ -96,7 +102,7 @@ package struct Keys: Sendable {
     }
 
     private func insert(
-        _ change: KeyChange, account id: AccountID, by actor: AuditActor, grantable: Set<Scope>
+        _ change: KeyChange, account id: AccountID, by actor: AuditActor, grantable: Set<Scope>, idempotency: IdempotencyClaim? = nil
     ) async throws -> (text: String, key: Key) {
         let text = APIKey.make()
         let scopes = change.scopes ?? Scope.standard
@@ -109,6 +115,7 @@ package struct Keys: Sendable {
             guard let account = try await AccountStore.account(id, transaction) else { throw Self.notFound }
             try check(change, in: account)
             let stored = try await store.insert(change.applied(to: new), in: transaction)
+            try await IdempotencyStore.record(idempotency, resource: stored.id.description, transaction)
             try await AuditStore.append(
                 .keyCreated, of: stored.id.description, account: id, by: actor, changes: stored.differences(from: nil), in: transaction)
             return stored

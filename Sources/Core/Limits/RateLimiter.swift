@@ -1,11 +1,9 @@
 import ExecboxModel
-import Logging
-import ServiceLifecycle
 import Synchronization
 
 /// Holds callers to their rates. The truth is in the database; this process leases a tenth of a second's worth at a time, so that a busy
 /// key costs a few round trips a second, not one a request.
-package final class RateLimiter: Service {
+package final class RateLimiter: Sendable {
     private struct State {
         var buckets = RateBuckets()
         var lastID = 0
@@ -24,13 +22,9 @@ package final class RateLimiter: Service {
     }
 
     private let store: RateStore
-    private let log: Logger
     private let state = Mutex(State())
 
-    package init(store: RateStore, log: Logger) {
-        self.store = store
-        self.log = log
-    }
+    package init(store: RateStore) { self.store = store }
 
     /// Counts one request against every limit, if all of them allow it.
     package func admit(_ limits: [RateLimit]) async throws -> Outcome {
@@ -46,20 +40,6 @@ package final class RateLimiter: Service {
                 } catch {
                     finish(missing) { $0.leaseFailed(missing) }
                     throw error
-                }
-            }
-        }
-    }
-
-    /// Removes what nobody uses any more, now and then.
-    package func run() async throws {
-        await cancelWhenGracefulShutdown {
-            while !Task.isCancelled {
-                try? await Task.sleep(for: .seconds(300))
-                do {
-                    if !Task.isCancelled { try await self.store.sweep() }
-                } catch {
-                    self.log.debug("Sweeping rate buckets failed", metadata: ["error": "\(error)"])
                 }
             }
         }

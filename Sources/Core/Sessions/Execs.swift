@@ -37,6 +37,8 @@ package struct Execs: Sendable {
         package var report: ExitReport?
         package var stdout: HeadAndTail
         package var stderr: HeadAndTail
+        /// Bytes of either that were no longer kept.
+        package var missing: UInt64 = 0
         package var isSessionEnded: Bool
         package var elapsedMs: Int64
     }
@@ -69,8 +71,27 @@ package struct Execs: Sendable {
         return id
     }
 
+    /// What a request with this id wrote that was run before, or still runs.
+    ///
+    /// - Throws: `gone` once the agent has forgotten it, or has ended with its session.
+    package func result(of id: String, maxOutputBytes: Int, in session: Session) async throws -> Result {
+        do {
+            if session.status.isTerminal { throw Self.notFound(id) }
+            var request = Request(command: [])
+            request.id = id
+            return try await run(request, stdin: nil, maxOutputBytes: maxOutputBytes, in: session)
+        } catch let error as ExecboxError where error.code == .notFound || error.code == .conflict {
+            throw ExecboxError(.gone, "the exec \(id) was run, and its result is no longer kept")
+        }
+    }
+
     /// Runs the process with all of its stdin given, and returns what it wrote: at most `maxOutputBytes` of stdout and stderr each.
     package func run(_ request: Request, stdin: [UInt8], maxOutputBytes: Int, in session: Session) async throws -> Result {
+        try await run(request, stdin: Optional(stdin), maxOutputBytes: maxOutputBytes, in: session)
+    }
+
+    /// - Parameter stdin: nil if the process was started before.
+    private func run(_ request: Request, stdin: [UInt8]?, maxOutputBytes: Int, in session: Session) async throws -> Result {
         let id = request.id ?? Self.makeID()
         let started = ContinuousClock.now
         var result = Result(
@@ -83,7 +104,7 @@ package struct Execs: Sendable {
         var offset: UInt64 = 0
         let link = try await services.link(to: session)
         return try await services.activity.during(session.id) {
-            var hasStarted = false
+            var hasStarted = stdin == nil
             while true {
                 let message: AgentMessage =
                     hasStarted
@@ -154,7 +175,9 @@ package struct Execs: Sendable {
                             case .stdout: output.0.stdout.append(packet.payload.readableBytesView)
                             case .stderr: output.0.stderr.append(packet.payload.readableBytesView)
                             }
-                        case .gap(let missing): output.1 = output.1.addingReportingOverflow(missing).partialValue
+                        case .gap(let missing):
+                            output.0.missing += missing
+                            output.1 = output.1.addingReportingOverflow(missing).partialValue
                         case .credit(let bytes): credit.add(bytes)
                         case .exited(let report): return report
                         case .failed(let failure): throw AgentLinkError.refused(failure)

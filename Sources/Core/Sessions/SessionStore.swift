@@ -25,15 +25,18 @@ package struct SessionStore: Sendable {
     ///
     /// Its status is `starting` if its image is settled (`Session.settle`), else `pending`.
     ///
-    /// - Parameter admit: throws if there is no place for it. What it is given stays true until the session is there.
+    /// - Parameters:
+    ///   - idempotency: recorded with it.
+    ///   - admit: throws if there is no place for it. What it is given stays true until the session is there.
     package func insert(
-        _ session: Session, keyID: KeyID, sealedEnvironment: [UInt8], claimant: String,
+        _ session: Session, keyID: KeyID, sealedEnvironment: [UInt8], claimant: String, idempotency: IdempotencyClaim? = nil,
         admit: @Sendable (Admission) throws -> Void = { _ in }
     ) async throws -> Session {
         let labels = try JSONText.encode(session.labels)
         let ports = try JSONText.encode(session.ports.map(StoredPort.init))
         let resources = session.resources
         return try await database.withTransaction { transaction in
+            try await IdempotencyStore.record(idempotency, resource: session.id.description, transaction)
             try admit(try await AdmissionStore.admission(account: session.accountID, key: keyID, node: session.node, transaction))
             let rows = try await transaction.query(
                 """
@@ -118,8 +121,21 @@ package struct SessionStore: Sendable {
     }
 
     /// Writes what should end the session: the first writer wins, but `killed` replaces `stopped`. Nil if the session has ended.
-    package func want(_ intent: StopIntent, error: String?, graceMs: Int64?, of id: SessionID) async throws -> Session? {
-        let rows = try await database.query(
+    package func want(
+        _ intent: StopIntent, error: String?, graceMs: Int64?, of id: SessionID, idempotency: IdempotencyClaim? = nil
+    ) async throws -> Session? {
+        guard let idempotency else { return try await Self.want(intent, error: error, graceMs: graceMs, of: id, database) }
+        return try await database.withTransaction { transaction in
+            guard let session = try await Self.want(intent, error: error, graceMs: graceMs, of: id, transaction) else { return nil }
+            try await IdempotencyStore.record(idempotency, resource: id.description, transaction)
+            return session
+        }
+    }
+
+    private static func want(
+        _ intent: StopIntent, error: String?, graceMs: Int64?, of id: SessionID, _ queries: some PostgresQuerying
+    ) async throws -> Session? {
+        let rows = try await queries.query(
             """
             UPDATE sessions SET
                 stop_error = CASE WHEN stop_intent IS NULL THEN \(error) ELSE stop_error END,

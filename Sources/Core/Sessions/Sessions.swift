@@ -18,7 +18,7 @@ package struct Sessions: Sendable {
     /// Makes a session and waits for it: until it runs when its image is at hand, else not at all; or for `wait` seconds.
     ///
     /// - Returns: the session in whatever state it has; failures after the row exists are states, not errors.
-    package func create(_ new: NewSession, by caller: Caller, wait: Int64?) async throws -> Session {
+    package func create(_ new: NewSession, by caller: Caller, wait: Int64?, idempotency: IdempotencyClaim? = nil) async throws -> Session {
         try check(new, caller.tier)
         let image: PreparedImage?
         do throws(BackendError) {
@@ -36,16 +36,28 @@ package struct Sessions: Sendable {
             session,
             keyID: caller.keyID,
             sealedEnvironment: sealed,
-            claimant: services.settings.claimant.description
+            claimant: services.settings.claimant.description,
+            idempotency: idempotency
         ) { [resources = session.resources] in try $0.check(resources) }
         supervisor.start(new: inserted, image: image)
         let limit: Duration = wait.map { .seconds($0) } ?? (image == nil ? .zero : .seconds(120))
-        guard limit > .zero else { return inserted }
-        let settled = try await services.watch.wait(for: inserted.id, until: .now + limit) {
-            try await services.store.session(inserted.id).flatMap { $0.startedAt != nil || $0.status.isTerminal ? $0 : nil }
+        return try await settled(inserted, within: limit)
+    }
+
+    /// What `create` answers when it is asked the same again.
+    package func created(_ id: String, by caller: Caller, wait: Int64?) async throws -> Session {
+        let session = try await session(id, of: caller)
+        let isPulling = session.status == .pending || session.status == .building
+        return try await settled(session, within: wait.map { .seconds($0) } ?? (isPulling ? .zero : .seconds(120)))
+    }
+
+    private func settled(_ session: Session, within limit: Duration) async throws -> Session {
+        guard limit > .zero else { return session }
+        let settled = try await services.watch.wait(for: session.id, until: .now + limit) {
+            try await services.store.session(session.id).flatMap { $0.startedAt != nil || $0.status.isTerminal ? $0 : nil }
         }
         if let settled { return settled }
-        return try await services.store.session(inserted.id) ?? inserted
+        return try await services.store.session(session.id) ?? session
     }
 
     private func check(_ new: NewSession, _ tier: Tier) throws {
@@ -224,8 +236,13 @@ package struct Sessions: Sendable {
     /// Stops gracefully and returns the ended session; joins a stop that is under way.
     ///
     /// - Throws: `conflict` if it had ended before the call.
-    package func stop(_ id: String, of caller: Caller, graceMs: Int64) async throws -> Session {
-        try await end(id, of: caller, .stopped, graceMs: graceMs)
+    package func stop(_ id: String, of caller: Caller, graceMs: Int64, idempotency: IdempotencyClaim? = nil) async throws -> Session {
+        try await end(id, of: caller, .stopped, graceMs: graceMs, idempotency: idempotency)
+    }
+
+    /// What `stop` answers when it is asked the same again.
+    package func stopping(_ id: String, of caller: Caller) async throws -> Session {
+        try await ended(after: try await session(id, of: caller))
     }
 
     /// Kills at once and returns the ended session; escalates a stop that is under way.
@@ -235,13 +252,23 @@ package struct Sessions: Sendable {
         try await end(id, of: caller, .killed, graceMs: nil)
     }
 
-    private func end(_ id: String, of caller: Caller, _ intent: StopIntent, graceMs: Int64?) async throws -> Session {
+    private func end(_ id: String, of caller: Caller, _ intent: StopIntent, graceMs: Int64?, idempotency: IdempotencyClaim? = nil)
+        async throws -> Session
+    {
         let session = try await session(id, of: caller)
-        guard !session.status.isTerminal, try await services.store.want(intent, error: nil, graceMs: graceMs, of: session.id) != nil else {
+        let wanted =
+            session.status.isTerminal
+            ? nil
+            : try await services.store.want(intent, error: nil, graceMs: graceMs, of: session.id, idempotency: idempotency)
+        guard wanted != nil else {
             throw Self.alreadyEnded(session)
         }
         services.watch.changed(session.id)
         supervisor.start(session.id)
+        return try await ended(after: session)
+    }
+
+    private func ended(after session: Session) async throws -> Session {
         guard let ended = try await ended(session.id, until: .now + .seconds(120)) else {
             throw ExecboxError.unavailable("the sandbox backend", detail: "\(session.id) did not end in time")
         }

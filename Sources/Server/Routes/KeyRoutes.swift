@@ -7,6 +7,7 @@ import Hummingbird
 /// `/v1/account/keys`: the API keys of the caller's account (PROTOCOL §6).
 struct KeyRoutes {
     let keys: Keys
+    let once: IdempotentRoute
 
     func add(to routes: RouteTable) {
         routes.on("account/keys", [.get: list, .post: create], scopes: .keys)
@@ -21,7 +22,8 @@ struct KeyRoutes {
 
     private func create(_ request: Request, _ context: ServerContext) async throws -> Response {
         try QueryReader(request.queryItems()).finish()
-        let body = try CreateKeyBody(json: try await request.bytes())
+        let bytes = try await request.bytes()
+        let body = try CreateKeyBody(json: bytes)
         var change = KeyChange()
         change.scopes = body.scopes
         change.description = body.description
@@ -29,8 +31,14 @@ struct KeyRoutes {
         change.sessionsPerDay = body.customDailyLimit
         change.concurrentSessions = body.customConcurrentLimit
         change.requestsPerSecond = body.customRateLimit
-        let (text, key) = try await keys.create(name: body.name, change, by: context.caller)
-        return try .json(KeyBody(key, text: text), status: .created)
+        let caller = try context.caller
+        return try await once(request, context, body: bytes) { [change] claim in
+            let (text, key) = try await keys.create(name: body.name, change, by: caller, idempotency: claim)
+            return try .json(KeyBody(key, text: text), status: .created)
+        } again: { id in
+            // The secret is shown once.
+            try .json(KeyBody(try await keys.key(id, of: caller)), status: .created)
+        }
     }
 
     private func get(_ request: Request, _ context: ServerContext) async throws -> Response {
@@ -55,9 +63,16 @@ struct KeyRoutes {
 
     private func rotate(_ request: Request, _ context: ServerContext) async throws -> Response {
         try QueryReader(request.queryItems()).finish()
-        let body = try RotateKeyBody(json: try await request.bytes())
-        let (text, key) = try await keys.rotate(context.parameter("id"), graceSeconds: body.graceSeconds, by: context.caller)
-        return try .json(KeyBody(key, text: text))
+        let bytes = try await request.bytes()
+        let body = try RotateKeyBody(json: bytes)
+        let caller = try context.caller
+        let id = try context.parameter("id")
+        return try await once(request, context, body: bytes) { claim in
+            let (text, key) = try await keys.rotate(id, graceSeconds: body.graceSeconds, by: caller, idempotency: claim)
+            return try .json(KeyBody(key, text: text))
+        } again: { id in
+            try .json(KeyBody(try await keys.key(id, of: caller)))
+        }
     }
 
     private func delete(_ request: Request, _ context: ServerContext) async throws -> Response {

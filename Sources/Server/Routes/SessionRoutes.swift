@@ -11,6 +11,7 @@ struct SessionRoutes {
 
     let sessions: Sessions
     let presenter: SessionPresenter
+    let once: IdempotentRoute
 
     func add(to routes: RouteTable) {
         routes.on("sessions", [.post: create, .get: list], scopes: .sessions)
@@ -25,9 +26,14 @@ struct SessionRoutes {
         let caller = try context.caller
         try QueryReader(request.queryItems()).finish()
         let wait = try request.preferredWait()
-        let body = try CreateSessionBody(json: try await request.bytes(limit: Self.maxCreateBodyBytes))
-        let session = try await sessions.create(try NewSession(body), by: caller, wait: wait)
-        return try .json(presenter.body(session), status: .created)
+        let bytes = try await request.bytes(limit: Self.maxCreateBodyBytes)
+        let new = try NewSession(try CreateSessionBody(json: bytes))
+        return try await once(request, context, body: bytes) { claim in
+            let session = try await sessions.create(new, by: caller, wait: wait, idempotency: claim)
+            return try .json(presenter.body(session), status: .created)
+        } again: { id in
+            try .json(presenter.body(try await sessions.created(id, by: caller, wait: wait)), status: .created)
+        }
     }
 
     private func list(_ request: Request, _ context: ServerContext) async throws -> Response {
@@ -61,10 +67,21 @@ struct SessionRoutes {
 
     private func stop(_ request: Request, _ context: ServerContext) async throws -> Response {
         try QueryReader(request.queryItems()).finish()
-        let body = try StopSessionBody(json: try await request.bytes())
-        let session = try await sessions.stop(context.parameter("id"), of: context.caller, graceMs: body.graceMs)
+        let bytes = try await request.bytes()
+        let body = try StopSessionBody(json: bytes)
+        let caller = try context.caller
+        let id = try context.parameter("id")
+        return try await once(request, context, body: bytes) { claim in
+            let session = try await sessions.stop(id, of: caller, graceMs: body.graceMs, idempotency: claim)
+            return try Self.stopped(session)
+        } again: { id in
+            try Self.stopped(try await sessions.stopping(id, of: caller))
+        }
+    }
+
+    private static func stopped(_ session: Session) throws -> Response {
         // A session cancelled before it ran says killed; every other answer to a stop is stopped, whoever was faster.
-        return try .json(StatusBody(status: session.startedAt == nil ? session.status.rawValue : SessionStatus.stopped.rawValue))
+        try .json(StatusBody(status: session.startedAt == nil ? session.status.rawValue : SessionStatus.stopped.rawValue))
     }
 
     private func kill(_ request: Request, _ context: ServerContext) async throws -> Response {
