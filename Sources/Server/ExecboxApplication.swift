@@ -17,6 +17,9 @@ package struct ExecboxApplication {
     package var usage: UsageReports
     package var limiter: RateLimiter
     package var idempotency: Idempotency
+    package var administration: Administration
+    package var signUp: SignUp
+    package var clientAddress: ClientAddress
     package var health: HealthRoutes
     package var presenter: SessionPresenter
 
@@ -30,6 +33,9 @@ package struct ExecboxApplication {
         usage: UsageReports,
         limiter: RateLimiter,
         idempotency: Idempotency,
+        administration: Administration,
+        signUp: SignUp,
+        clientAddress: ClientAddress,
         health: HealthRoutes,
         presenter: SessionPresenter
     ) {
@@ -42,6 +48,9 @@ package struct ExecboxApplication {
         self.usage = usage
         self.limiter = limiter
         self.idempotency = idempotency
+        self.administration = administration
+        self.signUp = signUp
+        self.clientAddress = clientAddress
         self.health = health
         self.presenter = presenter
     }
@@ -57,11 +66,14 @@ package struct ExecboxApplication {
         let router = Router(context: ServerContext.self)
         router.add(middleware: RequestIdentity())
         health.add(to: RouteTable(group: router.group(""), prefix: "", record: record))
+        let once = IdempotentRoute(idempotency: idempotency)
+        SignUpRoutes(
+            signUp: signUp, authenticator: authenticator, limiter: limiter, clientAddress: clientAddress, once: once
+        ).add(to: RouteTable(group: router.group("v1"), prefix: "/v1", record: record))
         let v1 = router.group("v1").add(middleware: Authentication(authenticator: authenticator)).add(
             middleware: RateLimiting(limiter: limiter)
         )
         let routes = RouteTable(group: v1, prefix: "/v1", record: record)
-        let once = IdempotentRoute(idempotency: idempotency)
         SessionRoutes(sessions: sessions, presenter: presenter, once: once).add(to: routes)
         let streams = StreamRoutes(services: services, sessions: sessions, execs: execs, authenticator: authenticator)
         ExecRoutes(sessions: sessions, execs: execs, once: once).add(to: routes, stream: streams.exec)
@@ -70,6 +82,7 @@ package struct ExecboxApplication {
         AccountRoutes(accounts: accounts, keys: keys).add(to: routes)
         KeyRoutes(keys: keys, once: once).add(to: routes)
         UsageRoutes(reports: usage).add(to: routes)
+        AdminRoutes(administration: administration, keys: keys, once: once).add(to: routes)
         let sessions = sessions
         LaterRoutes { context in _ = try await sessions.session(context.parameter("id"), of: context.caller) }.add(to: routes)
         return router

@@ -2,6 +2,7 @@ import ExecboxCore
 import ExecboxModel
 import Hummingbird
 import Logging
+import NIOCore
 
 /// What a request carries through middleware and routes.
 package struct ServerContext: UpgradableRequestContext {
@@ -9,6 +10,8 @@ package struct ServerContext: UpgradableRequestContext {
     package let upgrade: UpgradeSlot
     /// Written by `RateLimiting`, read by `RequestIdentity` for answers of every kind.
     package let rate: RateSlot
+    /// The connection's other end; nil unless it is an IP connection.
+    package let peer: IPAddress?
     /// The caller's `X-Request-Id`, or one made here.
     package var requestID: String
     /// Set by `Authentication`; routes behind it may rely on it.
@@ -18,6 +21,7 @@ package struct ServerContext: UpgradableRequestContext {
         coreContext = CoreRequestContextStorage(source: source)
         upgrade = UpgradeSlot()
         rate = RateSlot()
+        peer = source.channel.remoteAddress?.ipAddress.flatMap(IPAddress.init)
         requestID = ""
     }
 

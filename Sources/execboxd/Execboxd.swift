@@ -11,7 +11,8 @@ struct Execboxd: AsyncParsableCommand {
             """,
         version: ServerConfiguration.version,
         subcommands: [
-            ServeCommand.self, MigrateCommand.self, HostSetupCommand.self, KeysCommand.self, DoctorCommand.self,
+            ServeCommand.self, MigrateCommand.self, HostSetupCommand.self, AccountsCommand.self, KeysCommand.self, TiersCommand.self,
+            PricesCommand.self, DoctorCommand.self,
         ]
     )
 }

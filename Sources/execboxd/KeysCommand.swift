@@ -3,7 +3,6 @@ import ExecboxCore
 import ExecboxModel
 import ExecboxPostgres
 import Foundation
-import Logging
 
 extension Scope: ExpressibleByArgument {}
 
@@ -16,23 +15,9 @@ struct KeysCommand: AsyncParsableCommand {
 
     /// Runs `body` with the keys of the configured database.
     fileprivate static func withKeys(_ body: @escaping @Sendable (Keys) async throws -> Void) async throws {
-        try await reporting {
-            let configuration = try ServerConfiguration()
-            var log = configuration.logger()
-            log.logLevel = max(log.logLevel, .warning)
-            let database = try await configuration.database(log)
-            try await configuration.prepareSchema(database, log)
-            try await PostgresPool.with(database, logger: log) { pool in
-                try await body(Keys(store: KeyStore(database: pool), accounts: AccountStore(database: pool)))
-            }
+        try await OperatorAccess.withDatabase { pool in
+            try await body(Keys(store: KeyStore(database: pool), accounts: AccountStore(database: pool)))
         }
-    }
-
-    /// Who runs this, for the audit log.
-    fileprivate static var actor: AuditActor {
-        let environment = ProcessInfo.processInfo.environment
-        let name = environment["SUDO_USER"] ?? ProcessInfo.processInfo.userName
-        return .operator(name.isEmpty ? "unknown" : name)
     }
 
     struct Create: AsyncParsableCommand {
@@ -59,7 +44,7 @@ struct KeysCommand: AsyncParsableCommand {
             let scopes = scopes.isEmpty ? Scope.standard : Set(scopes)
             try await KeysCommand.withKeys { keys in
                 let (text, key) = try await keys.create(
-                    name: name, accountName: account, tier: tier, scopes: scopes, by: KeysCommand.actor)
+                    name: name, accountName: account, tier: tier, scopes: scopes, by: OperatorAccess.actor)
                 FileHandle.standardError.write(Data("key \(key.publicID) \"\(name)\" of account \(key.accountID)\n".utf8))
                 print(text)
             }
@@ -71,17 +56,14 @@ struct KeysCommand: AsyncParsableCommand {
 
         func run() async throws {
             try await KeysCommand.withKeys { keys in
-                print("PUBLIC ID     STATE    LAST USED                 CREATED                   NAME")
+                var rows = [["PUBLIC ID", "STATE", "LAST USED", "CREATED", "ACCOUNT", "NAME"]]
                 for key in try await keys.list() {
                     let state = key.isValid(at: .now) ? "valid" : key.isActive ? "expired" : "off"
-                    let used = key.lastUsedAt?.text ?? "never"
-                    print(
-                        key.publicID.padding(toLength: 14, withPad: " ", startingAt: 0)
-                            + state.padding(toLength: 9, withPad: " ", startingAt: 0)
-                            + used.padding(toLength: 26, withPad: " ", startingAt: 0)
-                            + key.createdAt.text.padding(toLength: 26, withPad: " ", startingAt: 0) + key.name
-                    )
+                    rows.append([
+                        key.publicID, state, key.lastUsedAt?.text ?? "never", key.createdAt.text, key.accountID.description, key.name,
+                    ])
                 }
+                print(OperatorAccess.table(rows))
             }
         }
     }
@@ -94,7 +76,7 @@ struct KeysCommand: AsyncParsableCommand {
         func run() async throws {
             let key = key
             try await KeysCommand.withKeys { keys in
-                guard try await keys.revoke(key, by: KeysCommand.actor) else {
+                guard try await keys.revoke(key, by: OperatorAccess.actor) else {
                     throw ExecboxError(.notFound, "there is no such key, or it was revoked before")
                 }
                 print("revoked")

@@ -63,6 +63,7 @@ struct ServerAssembly {
             cpuOvercommit: configuration.cpuOvercommit, maxSessions: configuration.maxSessions, log: log)
         let sessions = Sessions(services: services, supervisor: supervisor)
         let accounts = Accounts(store: AccountStore(database: pool), audit: AuditStore(database: pool))
+        let keys = Keys(store: KeyStore(database: pool), accounts: AccountStore(database: pool), authenticator: authenticator)
         let idempotency = IdempotencyStore(database: pool)
         let application = ExecboxApplication(
             services: services,
@@ -70,10 +71,15 @@ struct ServerAssembly {
             execs: Execs(services: services, sessions: sessions),
             authenticator: authenticator,
             accounts: accounts,
-            keys: Keys(store: KeyStore(database: pool), accounts: AccountStore(database: pool), authenticator: authenticator),
+            keys: keys,
             usage: UsageReports(store: UsageStore(database: pool), accounts: accounts, keys: KeyStore(database: pool)),
             limiter: RateLimiter(store: RateStore(database: pool)),
             idempotency: Idempotency(store: idempotency, claimant: services.settings.claimant, log: log),
+            administration: .init(database: pool),
+            signUp: SignUp(
+                settings: configuration.signUp, keys: keys,
+                requests: QuotaRequestStore(database: pool)),
+            clientAddress: ClientAddress(trustedProxies: configuration.trustedProxies),
             health: HealthRoutes(
                 checks: [
                     ("the database", { _ = try await pool.query("SELECT 1") }),

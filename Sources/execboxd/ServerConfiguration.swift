@@ -1,3 +1,4 @@
+import ExecboxCore
 import ExecboxDocker
 import ExecboxModel
 import ExecboxPostgres
@@ -33,6 +34,9 @@ struct ServerConfiguration: Sendable {
         EXECBOX_NODE           this host's name in the database (its host name)
         EXECBOX_CPU_OVERCOMMIT how many times this host's CPUs sessions may reserve together (16)
         EXECBOX_MAX_SESSIONS   how many sessions this host carries at once (1000)
+        EXECBOX_SIGNUP         on, to let strangers make accounts of the tier free with POST /v1/waitlist (off)
+        EXECBOX_SIGNUP_PER_HOUR  accounts, and requests for more, that one address may make in an hour (5)
+        TRUSTED_PROXIES        addresses and ranges of reverse proxies whose X-Forwarded-For is believed (none)
         EXECBOX_CLAIM_SECONDS  how long a server that does not answer keeps its sessions from others (30)
         EXECBOX_LOG_LEVEL      debug, info, warning or error (info)
         """
@@ -54,6 +58,8 @@ struct ServerConfiguration: Sendable {
     var node: String
     var cpuOvercommit: Int
     var maxSessions: Int
+    var signUp = SignUp.Settings()
+    var trustedProxies: [IPNetwork]
     var claimSeconds: Int
     var logLevel: Logger.Level
     private var secretText: String?
@@ -97,6 +103,18 @@ struct ServerConfiguration: Sendable {
         }
         cpuOvercommit = try number("EXECBOX_CPU_OVERCOMMIT", 16, in: 1...1000)
         maxSessions = try number("EXECBOX_MAX_SESSIONS", 1000, in: 1...100_000)
+        signUp.perHour = try number("EXECBOX_SIGNUP_PER_HOUR", 5, in: 1...1_000_000)
+        switch value("EXECBOX_SIGNUP") ?? "off" {
+        case "on": signUp.isOpen = true
+        case "off": signUp.isOpen = false
+        case let other: throw Invalid("EXECBOX_SIGNUP", "must be on or off, not \(other)")
+        }
+        trustedProxies = try (value("TRUSTED_PROXIES") ?? "").split(whereSeparator: { $0 == "," || $0 == " " }).map { text in
+            guard let network = IPNetwork(String(text)) else {
+                throw Invalid("TRUSTED_PROXIES", "\(text) is neither an address nor a range such as 10.0.0.0/8")
+            }
+            return network
+        }
         claimSeconds = try number("EXECBOX_CLAIM_SECONDS", 30, in: 1...3600)
         let level = value("EXECBOX_LOG_LEVEL") ?? "info"
         guard let parsed = Logger.Level(rawValue: level) else {

@@ -101,6 +101,15 @@ extension Keys {
     }
 }
 
+extension Keys {
+    /// As a caller makes one.
+    func create(name: String, _ change: KeyChange, by caller: Caller) async throws -> (text: String, key: Key) {
+        var change = change
+        change.name = name
+        return try await create(change, by: caller)
+    }
+}
+
 extension Caller {
     /// Of an account without limits.
     init(_ key: Key) { self.init(key, tier: Tier(name: "enterprise", requestsPerSecond: 500)) }

@@ -71,14 +71,19 @@ import Testing
             seal: try EnvironmentSeal(secret: [UInt8](repeating: 7, count: 32)),
             log: log)
         let sessions = Sessions(services: services, supervisor: SessionSupervisor(services: services))
+        let keys = Keys(store: KeyStore(database: pool), accounts: AccountStore(database: pool))
         let accounts = Accounts(store: AccountStore(database: pool), audit: AuditStore(database: pool))
         return ExecboxApplication(
             services: services, sessions: sessions, execs: Execs(services: services, sessions: sessions),
             authenticator: Authenticator(store: KeyStore(database: pool), accounts: AccountStore(database: pool)),
-            accounts: accounts, keys: Keys(store: KeyStore(database: pool), accounts: AccountStore(database: pool)),
+            accounts: accounts, keys: keys,
             usage: UsageReports(store: UsageStore(database: pool), accounts: accounts, keys: KeyStore(database: pool)),
             limiter: RateLimiter(store: RateStore(database: pool)),
             idempotency: Idempotency(store: IdempotencyStore(database: pool), claimant: services.settings.claimant, log: log),
+            administration: Administration(database: pool),
+            signUp: SignUp(
+                settings: .init(), keys: keys, requests: QuotaRequestStore(database: pool)),
+            clientAddress: ClientAddress(trustedProxies: []),
             health: HealthRoutes(checks: [], warnings: { [] }),
             presenter: SessionPresenter(publicHost: "localhost"))
     }

@@ -168,7 +168,10 @@ package final class ServerProcess: Sendable {
     ///
     /// - Returns: what it wrote to standard output.
     @discardableResult
-    package func execboxd(_ arguments: String...) throws -> String {
+    package func execboxd(_ arguments: String...) throws -> String { try execboxd(arguments: arguments) }
+
+    @discardableResult
+    package func execboxd(arguments: [String]) throws -> String {
         try Self.output(of: arguments, environment: Self.environment(engine, database, extraEnvironment, port: 0))
     }
 

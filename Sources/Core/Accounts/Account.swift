@@ -25,6 +25,19 @@ package struct AccountLimits: Hashable, Sendable {
     package var billingEmail: String?
 }
 
+extension Account {
+    /// The fields in which two states differ, for the audit log; the account's own limits are told of by themselves.
+    func differences(from old: Account?) -> [String: AuditEntry.Change] {
+        func fields(_ account: Account?) -> [(name: String, value: String?)] {
+            [
+                ("name", account?.name), ("email", account?.email), ("tier", account?.tier.name),
+                ("tier_expires_at", account?.tierExpiresAt?.text),
+            ]
+        }
+        return AuditEntry.changes(from: fields(old), to: fields(self))
+    }
+}
+
 extension AccountLimits {
     /// The fields in which two states differ, for the audit log.
     func differences(from old: AccountLimits) -> [String: AuditEntry.Change] {
@@ -36,9 +49,7 @@ extension AccountLimits {
                 ("alert_threshold", String(limits.alertThreshold)), ("timezone", limits.timezone), ("billing_email", limits.billingEmail),
             ]
         }
-        return zip(fields(old), fields(self)).reduce(into: [:]) { changes, pair in
-            if pair.0.value != pair.1.value { changes[pair.0.name] = AuditEntry.Change(old: pair.0.value, new: pair.1.value) }
-        }
+        return AuditEntry.changes(from: fields(old), to: fields(self))
     }
 }
 

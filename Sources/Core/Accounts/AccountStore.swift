@@ -46,6 +46,84 @@ package struct AccountStore: Sendable {
         }
     }
 
+    /// By id, which is by age; `after` is the last one of the page before.
+    package func list(name: String?, emailKey: String?, after: AccountID?, limit: Int) async throws -> [Account] {
+        let rows = try await database.query(
+            """
+            SELECT \(raw: Self.columns) FROM \(raw: Self.source)
+            WHERE (\(name)::text IS NULL OR a.name = \(name)) AND (\(emailKey)::text IS NULL OR a.email_key = \(emailKey))
+                AND (\(after?.description)::text IS NULL OR a.id > \(after?.description))
+            ORDER BY a.id LIMIT \(limit)
+            """
+        )
+        return try rows.map(Account.init(row:))
+    }
+
+    package func create(_ change: AccountChange, by actor: AuditActor, idempotency: IdempotencyClaim?) async throws -> Account {
+        try await database.withTransaction { transaction in
+            let account = try await Self.create(change, by: actor, in: transaction)
+            try await IdempotencyStore.record(idempotency, resource: account.id.description, transaction)
+            return account
+        }
+    }
+
+    /// - Throws: `conflict` if the address has an account, `invalidArgument` if there is no such tier.
+    static func create(_ change: AccountChange, by actor: AuditActor, in transaction: PostgresTransaction) async throws -> Account {
+        let id = AccountID.make(unixMilliseconds: UInt64(clamping: Timestamp.now.unixMicroseconds / 1000))
+        let tier = change.tier ?? Tier.fallbackName
+        try await checkTier(tier, transaction)
+        let email = change.email ?? nil
+        let made = try await transaction.execute(
+            """
+            INSERT INTO accounts (id, name, tier, tier_expires_at, email, email_key)
+            VALUES (\(id.description), \(change.name ?? ""), \(tier), \((change.tierExpiresAt ?? nil).map(PostgresTimestamp.init)), \(email),
+                \(email.map(EmailAddress.key)))
+            ON CONFLICT (email_key) DO NOTHING
+            """
+        )
+        guard made == 1, let account = try await account(id, transaction) else { throw addressTaken }
+        try await AuditStore.append(
+            .accountCreated, of: id.description, account: id, by: actor, changes: account.differences(from: nil), in: transaction)
+        return account
+    }
+
+    /// - Returns: nil if there is no such account.
+    package func update(_ id: AccountID, _ change: AccountChange, by actor: AuditActor) async throws -> Account? {
+        try await database.withTransaction { transaction in
+            _ = try await transaction.query("SELECT 1 FROM accounts WHERE id = \(id.description) FOR UPDATE")
+            guard let old = try await Self.account(id, transaction) else { return nil }
+            if let tier = change.tier { try await Self.checkTier(tier, transaction) }
+            let email = change.email ?? old.email
+            if let key = email.map(EmailAddress.key) {
+                let others = try await transaction.query("SELECT 1 FROM accounts WHERE email_key = \(key) AND id <> \(id.description)")
+                guard others.isEmpty else { throw Self.addressTaken }
+            }
+            _ = try await transaction.execute(
+                """
+                UPDATE accounts SET name = \(change.name ?? old.name), tier = COALESCE(\(change.tier), tier),
+                    tier_expires_at = \((change.tierExpiresAt ?? old.tierExpiresAt).map(PostgresTimestamp.init)),
+                    email = \(email), email_key = \(email.map(EmailAddress.key))
+                WHERE id = \(id.description)
+                """
+            )
+            guard let new = try await Self.account(id, transaction) else { return nil }
+            let changes = new.differences(from: old)
+            if !changes.isEmpty {
+                try await AuditStore.append(.accountUpdated, of: id.description, account: id, by: actor, changes: changes, in: transaction)
+            }
+            return new
+        }
+    }
+
+    private static let addressTaken = ExecboxError(
+        .conflict, "an account with this e-mail address exists", details: ["field": .text("email")])
+
+    private static func checkTier(_ name: String, _ transaction: PostgresTransaction) async throws {
+        guard try await !transaction.query("SELECT 1 FROM tiers WHERE name = \(name) FOR KEY SHARE").isEmpty else {
+            throw ExecboxError.invalid("tier", "there is no tier \(name.prefix(64))")
+        }
+    }
+
     /// Whether PostgreSQL knows the time zone, by its whole name.
     package func isTimezone(_ name: String) async throws -> Bool {
         try await !database.query("SELECT 1 FROM pg_timezone_names WHERE name = \(name)").isEmpty

@@ -10,6 +10,13 @@ package struct AuditEntry: Equatable, Sendable {
         case keyUpdated = "key.updated"
         case keyRotated = "key.rotated"
         case keyDeleted = "key.deleted"
+        case tierCreated = "tier.created"
+        case tierUpdated = "tier.updated"
+        case tierDeleted = "tier.deleted"
+        case priceCreated = "price.created"
+        case priceDeleted = "price.deleted"
+        case quotaRequestCreated = "quota_request.created"
+        case quotaRequestUpdated = "quota_request.updated"
     }
 
     /// A field's value before and after; nil where it was or is not set.
@@ -27,7 +34,14 @@ package struct AuditEntry: Equatable, Sendable {
     package var at: Timestamp
     package var actor: String
     package var action: Action
-    /// The key or the account that was changed.
+    /// The id of what was changed; a tier's name, the moment at which a price begins.
     package var target: String
     package var changes: [String: Change]
+
+    /// Fields in the same order, before and after: those that differ.
+    static func changes(from old: [(name: String, value: String?)], to new: [(name: String, value: String?)]) -> [String: Change] {
+        zip(old, new).reduce(into: [:]) { changes, pair in
+            if pair.0.value != pair.1.value { changes[pair.0.name] = Change(old: pair.0.value, new: pair.1.value) }
+        }
+    }
 }

@@ -8,23 +8,23 @@ package struct AuditStore: Sendable {
     package init(database: PostgresPool) { self.database = database }
 
     static func append(
-        _ action: AuditEntry.Action, of target: String, account: AccountID, by actor: AuditActor, changes: [String: AuditEntry.Change],
+        _ action: AuditEntry.Action, of target: String, account: AccountID?, by actor: AuditActor, changes: [String: AuditEntry.Change],
         in transaction: PostgresTransaction
     ) async throws {
         _ = try await transaction.execute(
             """
             INSERT INTO audit_log (account_id, actor, action, target, changes)
-            VALUES (\(account.description), \(actor.description), \(action.rawValue), \(target), \(try JSONText.encode(changes))::text::jsonb)
+            VALUES (\(account?.description), \(actor.description), \(action.rawValue), \(target), \(try JSONText.encode(changes))::text::jsonb)
             """
         )
     }
 
-    /// Newest first, at most `limit`; `before` is the last id of the page before.
-    package func entries(of account: AccountID, before: Int64?, limit: Int) async throws -> [AuditEntry] {
+    /// Of one account or of everything, newest first, at most `limit`; `before` is the last id of the page before.
+    package func entries(of account: AccountID?, before: Int64?, limit: Int) async throws -> [AuditEntry] {
         let rows = try await database.query(
             """
             SELECT id, actor, action, target, changes::text AS changes, (extract(epoch FROM at) * 1000000)::bigint AS at FROM audit_log
-            WHERE account_id = \(account.description) AND (\(before)::bigint IS NULL OR id < \(before)) ORDER BY id DESC LIMIT \(limit)
+            WHERE (\(account?.description)::text IS NULL OR account_id = \(account?.description)) AND (\(before)::bigint IS NULL OR id < \(before)) ORDER BY id DESC LIMIT \(limit)
             """
         )
         return try rows.map { row in

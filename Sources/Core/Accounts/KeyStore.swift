@@ -67,6 +67,17 @@ package struct KeyStore: Sendable {
         }
     }
 
+    /// Of any account.
+    package func key(anybodys id: KeyID) async throws -> Key? {
+        try await database.query("SELECT \(raw: Self.columns) FROM api_keys k WHERE id = \(id.description) AND revoked_at IS NULL").first
+            .map(
+                Key.init(row:))
+    }
+
+    package func transaction<Value: Sendable>(_ body: (PostgresTransaction) async throws -> Value) async throws -> Value {
+        try await database.withTransaction { try await body($0) }
+    }
+
     func insert(_ key: Key, in transaction: PostgresTransaction) async throws -> Key {
         let rows = try await transaction.query(
             """
@@ -126,10 +137,6 @@ package struct KeyStore: Sendable {
     }
 }
 
-extension PostgresTimestamp {
-    fileprivate init(_ timestamp: Timestamp) { self.init(microsecondsSince1970: timestamp.unixMicroseconds) }
-}
-
 extension Key {
     fileprivate init(row: PostgresRow) throws {
         guard let id = KeyID(try row.decode(String.self, "id")), let account = AccountID(try row.decode(String.self, "account_id")) else {
@@ -154,6 +161,10 @@ extension Key {
         deletedAt = try row.time("revoked_at")
         lastUsedAt = try row.time("last_used_at")
     }
+}
+
+extension PostgresTimestamp {
+    init(_ timestamp: Timestamp) { self.init(microsecondsSince1970: timestamp.unixMicroseconds) }
 }
 
 extension PostgresRow {

@@ -1,4 +1,5 @@
 import ExecboxModel
+import ExecboxPostgres
 
 /// The rules of API keys: who may make and change which, and what they may allow.
 package struct Keys: Sendable {
@@ -25,11 +26,10 @@ package struct Keys: Sendable {
     }
 
     /// A new key of the caller's account. The text cannot be had again.
-    package func create(name: String, _ change: KeyChange, by caller: Caller, idempotency: IdempotencyClaim? = nil) async throws -> (
+    package func create(_ change: KeyChange, by caller: Caller, idempotency: IdempotencyClaim? = nil) async throws -> (
         text: String, key: Key
     ) {
         var change = change
-        change.name = name
         // What nobody chose is what the caller has itself, but never admin.
         let scopes = change.scopes ?? caller.scopes.subtracting([.admin])
         change.scopes = scopes
@@ -104,23 +104,27 @@ package struct Keys: Sendable {
     private func insert(
         _ change: KeyChange, account id: AccountID, by actor: AuditActor, grantable: Set<Scope>, idempotency: IdempotencyClaim? = nil
     ) async throws -> (text: String, key: Key) {
-        let text = APIKey.make()
-        let scopes = change.scopes ?? Scope.standard
-        try Self.checkGrant(scopes, of: grantable)
-        let new = Key(
-            id: .make(unixMilliseconds: UInt64(clamping: Timestamp.now.unixMicroseconds / 1000)), accountID: id, publicID: text.publicID,
-            secretHash: text.secretHash, name: change.name ?? "", isActive: true, scopes: scopes,
-            createdAt: .now)
-        let key = try await store.changing(id) { transaction in
+        try Self.checkGrant(change.scopes ?? Scope.standard, of: grantable)
+        return try await store.changing(id) { transaction in
             guard let account = try await AccountStore.account(id, transaction) else { throw Self.notFound }
             try check(change, in: account)
-            let stored = try await store.insert(change.applied(to: new), in: transaction)
-            try await IdempotencyStore.record(idempotency, resource: stored.id.description, transaction)
-            try await AuditStore.append(
-                .keyCreated, of: stored.id.description, account: id, by: actor, changes: stored.differences(from: nil), in: transaction)
-            return stored
+            return try await insert(change, account: id, by: actor, idempotency: idempotency, in: transaction)
         }
-        return (text.text, key)
+    }
+
+    private func insert(
+        _ change: KeyChange, account id: AccountID, by actor: AuditActor, idempotency: IdempotencyClaim?,
+        in transaction: PostgresTransaction
+    ) async throws -> (text: String, key: Key) {
+        let text = APIKey.make()
+        let new = Key(
+            id: .make(unixMilliseconds: UInt64(clamping: Timestamp.now.unixMicroseconds / 1000)), accountID: id, publicID: text.publicID,
+            secretHash: text.secretHash, name: change.name ?? "", isActive: true, scopes: change.scopes ?? Scope.standard, createdAt: .now)
+        let stored = try await store.insert(change.applied(to: new), in: transaction)
+        try await IdempotencyStore.record(idempotency, resource: stored.id.description, transaction)
+        try await AuditStore.append(
+            .keyCreated, of: stored.id.description, account: id, by: actor, changes: stored.differences(from: nil), in: transaction)
+        return (text.text, stored)
     }
 
     // MARK: Rules
@@ -171,6 +175,32 @@ package struct Keys: Sendable {
     }
 
     package func list() async throws -> [Key] { try await store.keys() }
+
+    /// A new account and its first key, or neither.
+    package func create(
+        withAccount account: AccountChange, name: String, by actor: AuditActor, idempotency: IdempotencyClaim? = nil
+    ) async throws -> (text: String, key: Key) {
+        try await store.transaction { transaction in
+            let account = try await AccountStore.create(account, by: actor, in: transaction)
+            var change = KeyChange()
+            change.name = name
+            return try await insert(change, account: account.id, by: actor, idempotency: idempotency, in: transaction)
+        }
+    }
+
+    package func list(ofAccount id: AccountID) async throws -> [Key] { try await store.keys(of: id) }
+
+    /// A new key of any account, with any scopes.
+    package func create(
+        _ change: KeyChange, ofAccount id: AccountID, by actor: AuditActor, idempotency: IdempotencyClaim? = nil
+    ) async throws -> (text: String, key: Key) {
+        try await insert(change, account: id, by: actor, grantable: Set(Scope.allCases), idempotency: idempotency)
+    }
+
+    package func key(anybodys id: String) async throws -> Key {
+        guard let id = KeyID(id), let key = try await store.key(anybodys: id) else { throw Self.notFound }
+        return key
+    }
 
     /// False when there is no such key, or it was deleted before.
     ///

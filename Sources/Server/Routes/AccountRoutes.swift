@@ -53,7 +53,7 @@ struct AccountRoutes {
 }
 
 extension AccountLimitsBody {
-    fileprivate init(_ account: Account) {
+    init(_ account: Account) {
         self.init(
             dailyRequestsLimit: account.sessionsPerDay ?? -1, concurrentRequestsLimit: account.concurrentSessions ?? -1,
             monthlyCostLimitMicros: account.limits.monthlyCostMicros, alertThreshold: account.limits.alertThreshold,
@@ -62,7 +62,7 @@ extension AccountLimitsBody {
 }
 
 extension AuditBody.Entry {
-    fileprivate init(_ entry: AuditEntry) {
+    init(_ entry: AuditEntry) {
         self.init(
             id: entry.id, at: entry.at, actor: entry.actor, action: entry.action.rawValue, target: entry.target,
             changes: entry.changes.mapValues { Change(old: $0.old, new: $0.new) })

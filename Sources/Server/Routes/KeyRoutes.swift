@@ -24,16 +24,10 @@ struct KeyRoutes {
         try QueryReader(request.queryItems()).finish()
         let bytes = try await request.bytes()
         let body = try CreateKeyBody(json: bytes)
-        var change = KeyChange()
-        change.scopes = body.scopes
-        change.description = body.description
-        change.expiresAt = body.expiresAt
-        change.sessionsPerDay = body.customDailyLimit
-        change.concurrentSessions = body.customConcurrentLimit
-        change.requestsPerSecond = body.customRateLimit
+        let change = KeyChange(body)
         let caller = try context.caller
-        return try await once(request, context, body: bytes) { [change] claim in
-            let (text, key) = try await keys.create(name: body.name, change, by: caller, idempotency: claim)
+        return try await once(request, context, body: bytes) { claim in
+            let (text, key) = try await keys.create(change, by: caller, idempotency: claim)
             return try .json(KeyBody(key, text: text), status: .created)
         } again: { id in
             // The secret is shown once.
@@ -49,16 +43,7 @@ struct KeyRoutes {
     private func update(_ request: Request, _ context: ServerContext) async throws -> Response {
         try QueryReader(request.queryItems()).finish()
         let body = try UpdateKeyBody(json: try await request.bytes())
-        var change = KeyChange()
-        change.name = body.name
-        change.isActive = body.isActive
-        change.scopes = body.scopes
-        change.description = body.description
-        change.expiresAt = body.expiresAt
-        change.sessionsPerDay = body.customDailyLimit
-        change.concurrentSessions = body.customConcurrentLimit
-        change.requestsPerSecond = body.customRateLimit
-        return try .json(KeyBody(try await keys.update(context.parameter("id"), change, by: context.caller)))
+        return try .json(KeyBody(try await keys.update(context.parameter("id"), KeyChange(body), by: context.caller)))
     }
 
     private func rotate(_ request: Request, _ context: ServerContext) async throws -> Response {
@@ -82,8 +67,33 @@ struct KeyRoutes {
     }
 }
 
+extension KeyChange {
+    init(_ body: CreateKeyBody) {
+        self.init()
+        name = body.name
+        scopes = body.scopes
+        description = body.description
+        expiresAt = body.expiresAt
+        sessionsPerDay = body.customDailyLimit
+        concurrentSessions = body.customConcurrentLimit
+        requestsPerSecond = body.customRateLimit
+    }
+
+    fileprivate init(_ body: UpdateKeyBody) {
+        self.init()
+        name = body.name
+        isActive = body.isActive
+        scopes = body.scopes
+        description = body.description
+        expiresAt = body.expiresAt
+        sessionsPerDay = body.customDailyLimit
+        concurrentSessions = body.customConcurrentLimit
+        requestsPerSecond = body.customRateLimit
+    }
+}
+
 extension KeyBody {
-    fileprivate init(_ key: Key, text: String? = nil) {
+    init(_ key: Key, text: String? = nil) {
         self.init(
             id: key.id.description, key: text, keyPreview: key.preview, name: key.name, description: key.description,
             isActive: key.isActive, scopes: key.scopes.sorted(), customDailyLimit: key.sessionsPerDay,

@@ -13,6 +13,7 @@ struct RouteScopes {
     static let keys = RouteScopes(reading: .keys, writing: .keys)
     static let usage = RouteScopes(reading: .usage, writing: .usage)
     static let limits = RouteScopes(reading: .usage, writing: .keys)
+    static let admin = RouteScopes(reading: .admin, writing: .admin)
     static let anyKey = RouteScopes()
 
     /// - Throws: `forbidden`.

@@ -51,7 +51,7 @@ struct UsageRoutes {
     }
 
     /// Pages of rows as they come, as a JSON array or as CSV.
-    private static func table<Row: Encodable>(
+    private static func table<Row: Encodable & Sendable>(
         _ query: UsageQuery, header: CSVRow, row: @escaping @Sendable (Row) -> CSVRow,
         pages: @escaping @Sendable (_ emit: ([Row]) async throws -> Void) async throws -> Void
     ) -> Response {
