@@ -100,8 +100,8 @@ let package = Package(
         .executableTarget(
             name: "execboxd",
             dependencies: [
-                "ExecboxServer", "ExecboxCore", "ExecboxDocker", "ExecboxPostgres", "ExecboxSandbox", "ExecboxAgentClient", "ExecboxModel",
-                hummingbird, argumentParser, logging, lifecycle, unixSignals, nio, nioPosix,
+                "ExecboxServer", "ExecboxCore", "ExecboxDocker", "ExecboxCurl", "ExecboxPostgres", "ExecboxSandbox", "ExecboxAgentClient",
+                "ExecboxModel", hummingbird, argumentParser, logging, lifecycle, unixSignals, nio, nioPosix,
             ],
             path: "Sources/execboxd", swiftSettings: settings),
         .executableTarget(
@@ -117,7 +117,7 @@ let package = Package(
             name: "ExecboxTestSupport",
             dependencies: [
                 "ExecboxPostgres", "ExecboxDocker", "ExecboxCurl", "ExecboxSandbox", "ExecboxModel", "ExecboxAPI", "ExecboxWire",
-                "ExecboxWebSocket", nio, nioHTTP1, logging,
+                "ExecboxWebSocket", nio, nioPosix, nioHTTP1, nioSSL, logging,
             ],
             path: "Tests/Support", swiftSettings: settings),
         .testTarget(
@@ -157,7 +157,8 @@ let package = Package(
         .testTarget(
             name: "CoreTests",
             dependencies: [
-                "ExecboxTestRandom", "ExecboxCore", "ExecboxTestSupport", "ExecboxPostgres", "ExecboxModel", "ExecboxWire", logging,
+                "ExecboxTestRandom", "ExecboxCore", "ExecboxTestSupport", "ExecboxPostgres", "ExecboxModel", "ExecboxWire", crypto,
+                logging,
             ],
             path: "Tests/CoreTests", swiftSettings: settings),
         .testTarget(
@@ -165,7 +166,7 @@ let package = Package(
             dependencies: [
                 "ExecboxTestRandom",
                 "ExecboxServer", "ExecboxTestSupport", "ExecboxAPI", "ExecboxWire", "ExecboxWebSocket", "ExecboxPostgres", "ExecboxCurl",
-                "ExecboxModel", "ExecboxCore", "ExecboxDocker", "ExecboxAgentClient", "execboxd", logging, nio, nioPosix, nioHTTP1,
+                "ExecboxModel", "ExecboxCore", "ExecboxDocker", "ExecboxAgentClient", "execboxd", crypto, logging, nio, nioPosix, nioHTTP1,
             ],
             path: "Tests/ServerTests", swiftSettings: settings),
         .testTarget(

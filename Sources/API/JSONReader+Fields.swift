@@ -30,6 +30,20 @@ extension JSONReader {
         return text
     }
 
+    /// An absolute https URL with a host, without user and password.
+    func httpsURL() throws(ExecboxError) -> String {
+        let text = try string()
+        let rest = text.dropFirst(8)
+        let authority = rest.prefix { !"/?#".contains($0) }
+        let isFine =
+            text.lowercased().hasPrefix("https://") && text.utf8.count <= 2000 && !authority.isEmpty && !authority.contains("@")
+            && !authority.hasPrefix(":") && text.utf8.allSatisfy { $0 > 0x20 && $0 < 0x7F } && !text.contains("#")
+        guard isFine else {
+            throw invalid("must be an https URL without user, password and fragment, of at most 2000 characters")
+        }
+        return text
+    }
+
     func scopes() throws(ExecboxError) -> Set<Scope> {
         let elements = try list(max: Scope.allCases.count)
         return Set(try elements.map { element throws(ExecboxError) in try element.choice(Scope.self) })

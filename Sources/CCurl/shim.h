@@ -10,6 +10,8 @@
 typedef size_t (*execbox_curl_data_function)(char *data, size_t size, size_t count, void *context);
 // The shape of CURLOPT_CLOSESOCKETFUNCTION.
 typedef int (*execbox_curl_close_function)(void *context, curl_socket_t socket);
+// The shape of CURLOPT_OPENSOCKETFUNCTION.
+typedef curl_socket_t (*execbox_curl_open_function)(void *context, curlsocktype purpose, struct curl_sockaddr *address);
 // The shape of CURLOPT_SOCKOPTFUNCTION.
 typedef int (*execbox_curl_socket_function)(void *context, curl_socket_t socket, curlsocktype purpose);
 
@@ -34,6 +36,9 @@ static inline CURLcode execbox_curl_set_close_function(CURL *handle, execbox_cur
 static inline CURLcode execbox_curl_set_socket_function(CURL *handle, execbox_curl_socket_function value) {
     return curl_easy_setopt(handle, CURLOPT_SOCKOPTFUNCTION, value);
 }
+static inline CURLcode execbox_curl_set_open_function(CURL *handle, execbox_curl_open_function value) {
+    return curl_easy_setopt(handle, CURLOPT_OPENSOCKETFUNCTION, value);
+}
 static inline CURLcode execbox_curl_get_long(CURL *handle, CURLINFO info, long *value) {
     return curl_easy_getinfo(handle, info, value);
 }
@@ -44,6 +49,7 @@ static inline CURLMcode execbox_curl_multi_set_long(CURLM *multi, CURLMoption op
 static inline CURLcode execbox_curl_message_result(const CURLMsg *message) { return message->data.result; }
 
 // Casts of integer macros, which the importer skips or types unhelpfully.
+static inline curl_socket_t execbox_curl_bad_socket(void) { return CURL_SOCKET_BAD; }
 static inline size_t execbox_curl_read_abort(void) { return CURL_READFUNC_ABORT; }
 static inline size_t execbox_curl_read_pause(void) { return CURL_READFUNC_PAUSE; }
 static inline size_t execbox_curl_write_pause(void) { return CURL_WRITEFUNC_PAUSE; }

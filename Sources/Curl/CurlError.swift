@@ -4,6 +4,8 @@ package struct CurlError: Error, Equatable, Sendable {
         /// Nothing listens, the socket file is missing, or the name does not resolve.
         case couldNotConnect
         case timedOut
+        /// Every address of the host is one that the request does not allow.
+        case addressNotAllowed
         /// The caller's task was cancelled, or its scope was left.
         case cancelled
         /// No secure connection: certificate, protocol version.
@@ -37,6 +39,7 @@ extension CurlError: CustomStringConvertible, CustomDebugStringConvertible {
     package var description: String {
         switch code {
         case .couldNotConnect: "could not connect"
+        case .addressNotAllowed: "the host's address may not be connected to"
         case .timedOut: "no answer in time"
         case .cancelled: "cancelled"
         case .tls: "no secure connection"

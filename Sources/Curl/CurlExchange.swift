@@ -8,6 +8,7 @@ final class CurlExchange {
     private let errorText: UnsafeMutablePointer<CChar>
     private var headerList: UnsafeMutablePointer<curl_slist>?
     private let closedSockets: CurlClosedSockets
+    private var hasRefusedAddress = false
     /// The sockets that were opened for this request; none when it travels on a connection that was there.
     private var sockets: [curl_socket_t] = []
 
@@ -39,6 +40,10 @@ final class CurlExchange {
             let answer = sockets.lazy.compactMap({ [closedSockets] in CurlLateAnswer(closedSockets.leftover(of: $0)) }).first
         {
             transfer.finish(with: answer)
+            return
+        }
+        if result == CURLE_COULDNT_CONNECT, hasRefusedAddress, sockets.isEmpty {
+            transfer.finish(.failure(CurlError(.addressNotAllowed, curlCode: Int32(bitPattern: result.rawValue))))
             return
         }
         var detail = String(cString: errorText)
@@ -95,6 +100,16 @@ final class CurlExchange {
         }
         // A large body has a connection of its own, so that its sockets are known when it is refused (see `complete`).
         if request.body.mayBeRefusedEarly { long(CURLOPT_FRESH_CONNECT, 1) }
+
+        if request.allowsAddress != nil {
+            long(CURLOPT_FRESH_CONNECT, 1)
+            long(CURLOPT_FORBID_REUSE, 1)
+            execbox_curl_set_pointer(handle, CURLOPT_OPENSOCKETDATA, Unmanaged.passUnretained(self).toOpaque())
+            execbox_curl_set_open_function(handle) { context, _, address in
+                guard let context, let address else { return execbox_curl_bad_socket() }
+                return CurlExchange.from(context).open(address)
+            }
+        }
 
         long(CURLOPT_CONNECTTIMEOUT_MS, request.timeouts.connect.wholeMilliseconds)
         if let total = request.timeouts.total { long(CURLOPT_TIMEOUT_MS, total.wholeMilliseconds) }
@@ -172,6 +187,29 @@ final class CurlExchange {
 
     private static func from(_ context: UnsafeMutableRawPointer) -> CurlExchange {
         Unmanaged<CurlExchange>.fromOpaque(context).takeUnretainedValue()
+    }
+
+    /// A socket for an address that the request allows, else none.
+    private func open(_ address: UnsafeMutablePointer<curl_sockaddr>) -> curl_socket_t {
+        let bytes: [UInt8]
+        switch address.pointee.family {
+        case AF_INET:
+            bytes = withUnsafePointer(to: &address.pointee.addr) { pointer in
+                pointer.withMemoryRebound(to: sockaddr_in.self, capacity: 1) { withUnsafeBytes(of: $0.pointee.sin_addr) { Array($0) } }
+            }
+        case AF_INET6:
+            bytes = withUnsafePointer(to: &address.pointee.addr) { pointer in
+                UnsafeRawPointer(pointer).withMemoryRebound(to: sockaddr_in6.self, capacity: 1) {
+                    withUnsafeBytes(of: $0.pointee.sin6_addr) { Array($0) }
+                }
+            }
+        default: bytes = []
+        }
+        guard !bytes.isEmpty, transfer.request.allowsAddress?(bytes) == true else {
+            hasRefusedAddress = true
+            return execbox_curl_bad_socket()
+        }
+        return socket(address.pointee.family, address.pointee.socktype | Int32(SOCK_CLOEXEC.rawValue), address.pointee.protocol)
     }
 
     private func header(_ line: UnsafeRawBufferPointer) -> Int {

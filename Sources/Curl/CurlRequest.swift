@@ -26,6 +26,9 @@ package struct CurlRequest: Sendable {
     package var timeouts: CurlTimeouts
     /// A file of certificates to trust instead of the system's.
     package var certificateAuthorityFile: String?
+    /// Whether an address, 4 or 16 bytes in network order, may be connected to; asked once the name is resolved, for every connection that
+    /// is tried. Such a request uses no connection of another one.
+    package var allowsAddress: (@Sendable ([UInt8]) -> Bool)?
 
     package init(
         method: String = "GET", url: String, headers: [CurlHeader] = [], body: Body = .none, unixSocketPath: String? = nil,

@@ -49,6 +49,13 @@ public struct AccountID: Identifier {
     public init(ulid: ULID) { self.ulid = ulid }
 }
 
+/// Where an account is told of what happens.
+public struct WebhookID: Identifier {
+    public static let prefix = "wh_"
+    public let ulid: ULID
+    public init(ulid: ULID) { self.ulid = ulid }
+}
+
 /// An API key's row; not its secret.
 public struct KeyID: Identifier {
     public static let prefix = "key_"

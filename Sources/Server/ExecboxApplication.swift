@@ -20,6 +20,7 @@ package struct ExecboxApplication {
     package var administration: Administration
     package var signUp: SignUp
     package var clientAddress: ClientAddress
+    package var webhooks: Webhooks
     package var health: HealthRoutes
     package var presenter: SessionPresenter
 
@@ -36,6 +37,7 @@ package struct ExecboxApplication {
         administration: Administration,
         signUp: SignUp,
         clientAddress: ClientAddress,
+        webhooks: Webhooks,
         health: HealthRoutes,
         presenter: SessionPresenter
     ) {
@@ -51,6 +53,7 @@ package struct ExecboxApplication {
         self.administration = administration
         self.signUp = signUp
         self.clientAddress = clientAddress
+        self.webhooks = webhooks
         self.health = health
         self.presenter = presenter
     }
@@ -82,6 +85,7 @@ package struct ExecboxApplication {
         AccountRoutes(accounts: accounts, keys: keys).add(to: routes)
         KeyRoutes(keys: keys, once: once).add(to: routes)
         UsageRoutes(reports: usage).add(to: routes)
+        WebhookRoutes(webhooks: webhooks, once: once).add(to: routes)
         AdminRoutes(administration: administration, keys: keys, once: once).add(to: routes)
         let sessions = sessions
         LaterRoutes { context in _ = try await sessions.session(context.parameter("id"), of: context.caller) }.add(to: routes)

@@ -23,6 +23,7 @@ struct ServerAssembly {
     private let supervisor: SessionSupervisor
     private let backend: DockerBackend
     private let authenticator: Authenticator
+    private let webhookSeal: SecretSeal
 
     init(_ configuration: ServerConfiguration) async throws {
         self.configuration = configuration
@@ -35,6 +36,8 @@ struct ServerAssembly {
         backend = try DockerBackend(configuration: configuration.docker(clusterID: clusterID), logger: log)
         pool = PostgresPool(database, logger: log)
         listener = PostgresListener(database, logger: log)
+        let secret = try configuration.secretKey()
+        webhookSeal = try SecretSeal(secret: secret, purpose: "webhook")
         let serverID = AgentLinks.makeServerID()
         let outputs = OutputStore(database: pool)
         services = SessionServices(
@@ -46,7 +49,7 @@ struct ServerAssembly {
             links: AgentLinks(serverID: serverID, eventLoopGroup: MultiThreadedEventLoopGroup.singleton, logger: log),
             watch: ChangeWatch<SessionID>(),
             activity: SessionActivity(),
-            seal: try EnvironmentSeal(secret: configuration.secretKey()),
+            seal: try EnvironmentSeal(secret: secret),
             log: log
         )
         supervisor = SessionSupervisor(services: services)
@@ -62,6 +65,7 @@ struct ServerAssembly {
             backend: backend, admissions: AdmissionStore(database: pool), node: configuration.node,
             cpuOvercommit: configuration.cpuOvercommit, maxSessions: configuration.maxSessions, log: log)
         let sessions = Sessions(services: services, supervisor: supervisor)
+        let webhookWatch = ChangeWatch<String>()
         let accounts = Accounts(store: AccountStore(database: pool), audit: AuditStore(database: pool))
         let keys = Keys(store: KeyStore(database: pool), accounts: AccountStore(database: pool), authenticator: authenticator)
         let idempotency = IdempotencyStore(database: pool)
@@ -80,6 +84,7 @@ struct ServerAssembly {
                 settings: configuration.signUp, keys: keys,
                 requests: QuotaRequestStore(database: pool)),
             clientAddress: ClientAddress(trustedProxies: configuration.trustedProxies),
+            webhooks: Webhooks(store: WebhookStore(database: pool), seal: webhookSeal),
             health: HealthRoutes(
                 checks: [
                     ("the database", { _ = try await pool.query("SELECT 1") }),
@@ -104,11 +109,22 @@ struct ServerAssembly {
             services: [
                 .init(service: pool), .init(service: listener), .init(service: services.links), .init(service: services.writer),
                 .init(service: start),
-                .init(service: ChangeRelay(listener: listener, watch: services.watch, authenticator: authenticator)),
+                .init(
+                    service: ChangeRelay(
+                        listener: listener, watch: services.watch, webhookWatch: webhookWatch, authenticator: authenticator)),
+                .init(
+                    service: WebhookDispatcher(
+                        store: WebhookStore(database: pool), seal: webhookSeal,
+                        transport: CurlWebhookTransport(
+                            allowed: configuration.webhookNetworks, certificateAuthorityFile: configuration.webhookAuthorities),
+                        watch: webhookWatch, log: log)),
                 .init(service: supervisor),
                 .init(
                     service: Sweeper(
-                        [("rate buckets", RateStore(database: pool).sweep), ("idempotent requests", idempotency.sweep)], log: log)),
+                        [
+                            ("rate buckets", RateStore(database: pool).sweep), ("idempotent requests", idempotency.sweep),
+                            ("webhook deliveries", WebhookStore(database: pool).sweep),
+                        ], log: log)),
                 .init(service: BudgetGuard(usage: UsageStore(database: pool), services: services, supervisor: supervisor)),
                 .init(service: Reconciler(services: services)), .init(service: server),
             ],
@@ -200,11 +216,13 @@ private final class BackendStart: Service {
 private struct ChangeRelay: Service {
     let listener: PostgresListener
     let watch: ChangeWatch<SessionID>
+    let webhookWatch: ChangeWatch<String>
     let authenticator: Authenticator
 
     func run() async throws {
         let sessions = listener.subscribe(SessionStore.channel)
         let changedKeys = listener.subscribe(KeyStore.channel)
+        let webhooks = listener.subscribe(WebhookStore.channel)
         await cancelWhenGracefulShutdown {
             await withDiscardingTaskGroup { group in
                 group.addTask {
@@ -214,6 +232,9 @@ private struct ChangeRelay: Service {
                         case .notified(let ids): for id in ids.compactMap({ SessionID($0) }) { watch.changed(id) }
                         }
                     }
+                }
+                group.addTask {
+                    for await _ in webhooks { webhookWatch.changed(WebhookStore.channel) }
                 }
                 group.addTask {
                     for await event in changedKeys {

@@ -37,6 +37,8 @@ struct ServerConfiguration: Sendable {
         EXECBOX_SIGNUP         on, to let strangers make accounts of the tier free with POST /v1/waitlist (off)
         EXECBOX_SIGNUP_PER_HOUR  accounts, and requests for more, that one address may make in an hour (5)
         TRUSTED_PROXIES        addresses and ranges of reverse proxies whose X-Forwarded-For is believed (none)
+        EXECBOX_WEBHOOK_ALLOW  private addresses and ranges that webhooks may go to (none)
+        EXECBOX_WEBHOOK_CA     file of certificates to trust for webhooks (the system's)
         EXECBOX_CLAIM_SECONDS  how long a server that does not answer keeps its sessions from others (30)
         EXECBOX_LOG_LEVEL      debug, info, warning or error (info)
         """
@@ -60,6 +62,8 @@ struct ServerConfiguration: Sendable {
     var maxSessions: Int
     var signUp = SignUp.Settings()
     var trustedProxies: [IPNetwork]
+    var webhookNetworks: [IPNetwork]
+    var webhookAuthorities: String?
     var claimSeconds: Int
     var logLevel: Logger.Level
     private var secretText: String?
@@ -109,12 +113,17 @@ struct ServerConfiguration: Sendable {
         case "off": signUp.isOpen = false
         case let other: throw Invalid("EXECBOX_SIGNUP", "must be on or off, not \(other)")
         }
-        trustedProxies = try (value("TRUSTED_PROXIES") ?? "").split(whereSeparator: { $0 == "," || $0 == " " }).map { text in
-            guard let network = IPNetwork(String(text)) else {
-                throw Invalid("TRUSTED_PROXIES", "\(text) is neither an address nor a range such as 10.0.0.0/8")
+        func networks(_ name: String) throws -> [IPNetwork] {
+            try (value(name) ?? "").split(whereSeparator: { $0 == "," || $0 == " " }).map { text in
+                guard let network = IPNetwork(String(text)) else {
+                    throw Invalid(name, "\(text) is neither an address nor a range such as 10.0.0.0/8")
+                }
+                return network
             }
-            return network
         }
+        trustedProxies = try networks("TRUSTED_PROXIES")
+        webhookNetworks = try networks("EXECBOX_WEBHOOK_ALLOW")
+        webhookAuthorities = value("EXECBOX_WEBHOOK_CA")
         claimSeconds = try number("EXECBOX_CLAIM_SECONDS", 30, in: 1...3600)
         let level = value("EXECBOX_LOG_LEVEL") ?? "info"
         guard let parsed = Logger.Level(rawValue: level) else {

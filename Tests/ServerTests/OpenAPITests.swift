@@ -84,6 +84,8 @@ import Testing
             signUp: SignUp(
                 settings: .init(), keys: keys, requests: QuotaRequestStore(database: pool)),
             clientAddress: ClientAddress(trustedProxies: []),
+            webhooks: Webhooks(
+                store: WebhookStore(database: pool), seal: try SecretSeal(secret: [UInt8](repeating: 7, count: 32), purpose: "webhook")),
             health: HealthRoutes(checks: [], warnings: { [] }),
             presenter: SessionPresenter(publicHost: "localhost"))
     }

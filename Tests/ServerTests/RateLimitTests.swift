@@ -13,7 +13,8 @@ import Testing
                 #expect(answer.status == status)
                 #expect(answer.headers["RateLimit-Limit"] == "500", "\(path)")
                 #expect(answer.headers["RateLimit-Remaining"].flatMap { Int($0) } ?? 0 > 0)
-                #expect(answer.headers["RateLimit-Reset"] == "1")
+                // Full again by the time of the answer, or nearly so.
+                #expect(["0", "1"].contains(answer.headers["RateLimit-Reset"] ?? ""))
             }
             #expect(try await server.request("GET", "/v1/account", authorized: false).headers["RateLimit-Limit"] == nil)
             let body = #"{"name":"slow","custom_rate_limit":1}"#

@@ -36,6 +36,7 @@ packages_for_services() {
     command_or_package curl curl
     command_or_package busybox busybox-static
     command_or_package ip iproute2
+    command_or_package openssl openssl
     file_or_package '/usr/lib/postgresql/*/bin/initdb' postgresql
 }
 

@@ -12,11 +12,15 @@ package struct APIKey: Sendable {
 
     /// A new key; 43 characters of base 62 hold 256 bits.
     package static func make() -> Self {
+        Self(publicID: characters(publicLength), secret: characters(secretLength))
+    }
+
+    /// What a webhook's deliveries are signed with, of the same strength as a key.
+    package static func makeWebhookSecret() -> String { "whsec_\(characters(secretLength))" }
+
+    private static func characters(_ count: Int) -> String {
         var generator = SystemRandomNumberGenerator()
-        func characters(_ count: Int) -> String {
-            String(decoding: (0..<count).map { _ in alphabet[Int.random(in: 0..<alphabet.count, using: &generator)] }, as: UTF8.self)
-        }
-        return Self(publicID: characters(publicLength), secret: characters(secretLength))
+        return String(decoding: (0..<count).map { _ in alphabet[Int.random(in: 0..<alphabet.count, using: &generator)] }, as: UTF8.self)
     }
 
     private init(publicID: String, secret: String) {

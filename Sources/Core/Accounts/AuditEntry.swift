@@ -17,6 +17,9 @@ package struct AuditEntry: Equatable, Sendable {
         case priceDeleted = "price.deleted"
         case quotaRequestCreated = "quota_request.created"
         case quotaRequestUpdated = "quota_request.updated"
+        case webhookCreated = "webhook.created"
+        case webhookUpdated = "webhook.updated"
+        case webhookDeleted = "webhook.deleted"
     }
 
     /// A field's value before and after; nil where it was or is not set.

@@ -1,7 +1,8 @@
 import ExecboxModel
 import ExecboxPostgres
 
-/// All SQL on the audit log: entries are added in the transaction of what they tell of, and never changed.
+/// All SQL on the audit log: entries are added in the transaction of what they tell of, and never changed. What
+/// webhooks are told of is left for them at the same time.
 package struct AuditStore: Sendable {
     private let database: PostgresPool
 
@@ -17,6 +18,10 @@ package struct AuditStore: Sendable {
             VALUES (\(account?.description), \(actor.description), \(action.rawValue), \(target), \(try JSONText.encode(changes))::text::jsonb)
             """
         )
+        if let event = WebhookEvent(action), let account {
+            let data = WebhookEvent.ChangedKey(keyID: target, actor: actor.description, changes: changes)
+            try await WebhookStore.emit(event, account: account, data, transaction)
+        }
     }
 
     /// Of one account or of everything, newest first, at most `limit`; `before` is the last id of the page before.

@@ -35,6 +35,14 @@ enum JSONText {
         String(decoding: try JSONEncoder().encode(value), as: UTF8.self)
     }
 
+    /// With the names of fields, but not of dictionaries' keys, in snake_case.
+    static func encodeSnakeCase(_ value: some Encodable) throws -> String {
+        let encoder = JSONEncoder()
+        encoder.keyEncodingStrategy = .convertToSnakeCase
+        encoder.outputFormatting = .withoutEscapingSlashes
+        return String(decoding: try encoder.encode(value), as: UTF8.self)
+    }
+
     static func decode<Value: Decodable>(_: Value.Type, _ text: String) throws -> Value {
         try JSONDecoder().decode(Value.self, from: Data(text.utf8))
     }

@@ -307,6 +307,7 @@ package struct SessionStore: Sendable {
             guard let row = rows.first else { return nil }
             let session = try Session(row: row)
             try await UsageStore.book(session, transaction)
+            try await WebhookStore.emit(.sessionEnded, account: session.accountID, WebhookEvent.EndedSession(session), transaction)
             return session
         }
     }

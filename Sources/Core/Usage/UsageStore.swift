@@ -43,7 +43,7 @@ package struct UsageStore: Sendable {
                 """
             )
         }
-        _ = try await noteAlerts(session.accountID, transaction)
+        try await noteAlerts(session.accountID, transaction)
     }
 
     /// Sums over ended sessions, as they are kept.
@@ -155,8 +155,8 @@ package struct UsageStore: Sendable {
 
     /// Notes which parts of its monthly cost limit the account has reached by now. Each is noted once a month, and again for another limit.
     ///
-    /// - Returns: in percent, those that are new.
-    static func noteAlerts(_ account: AccountID, _ transaction: PostgresTransaction) async throws -> [Int] {
+    /// Webhooks are told of it.
+    static func noteAlerts(_ account: AccountID, _ transaction: PostgresTransaction) async throws {
         let rows = try await transaction.query(
             """
             INSERT INTO budget_alerts (account_id, month, percent, cost_micros, limit_micros)
@@ -164,10 +164,15 @@ package struct UsageStore: Sendable {
             FROM accounts a, LATERAL (SELECT \(try monthCost(account)) AS cost) month, unnest(ARRAY[a.alert_threshold, 90, 100]) percent
             WHERE a.id = \(account.description) AND cost >= a.monthly_cost_limit_micros::numeric * percent / 100
             GROUP BY a.id, percent, cost ORDER BY percent
-            ON CONFLICT DO NOTHING RETURNING percent
+            ON CONFLICT DO NOTHING RETURNING percent, cost_micros, limit_micros, to_char(month, 'YYYY-MM-DD') AS month
             """
         )
-        return try rows.map { try $0.decode(Int.self, "percent") }
+        for row in rows {
+            let data = WebhookEvent.Threshold(
+                percent: try row.decode(Int.self, "percent"), costMicros: try row.decode(Int64.self, "cost_micros"),
+                limitMicros: try row.decode(Int64.self, "limit_micros"), month: try row.decode(String.self, "month"))
+            try await WebhookStore.emit(.quotaThreshold, account: account, data, transaction)
+        }
     }
 
     /// Accounts with a monthly cost limit and sessions on this host that have not ended.
@@ -186,7 +191,7 @@ package struct UsageStore: Sendable {
     /// - Returns: its sessions that have to end for it, and the limit; nil while there is room.
     package func checkBudget(of account: AccountID) async throws -> (sessions: [SessionID], limitMicros: Int64)? {
         try await database.withTransaction { transaction in
-            _ = try await Self.noteAlerts(account, transaction)
+            try await Self.noteAlerts(account, transaction)
             let rows = try await transaction.query(
                 """
                 SELECT s.id, a.monthly_cost_limit_micros AS limit_micros FROM sessions s JOIN accounts a ON a.id = s.account_id
