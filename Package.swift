@@ -110,7 +110,7 @@ let package = Package(
         .executableTarget(
             name: "execbox-bench",
             dependencies: ["ExecboxClient", "ExecboxAPI", "ExecboxModel", "ExecboxCurl", "ExecboxDocker", hummingbird, argumentParser],
-            path: "benchmarks", exclude: ["lines"], swiftSettings: settings),
+            path: "benchmarks", exclude: ["lines", "history.sql"], swiftSettings: settings),
 
         .target(name: "ExecboxTestRandom", path: "Tests/Random", swiftSettings: settings),
         .target(

@@ -9,6 +9,7 @@ struct BareServer: AsyncParsableCommand {
 
     /// Free in a room, where nobody else is.
     static let port = 8079
+    static let url = "http://127.0.0.1:\(port)/hello"
 
     @Option(help: "The port on 127.0.0.1.")
     var port = Self.port
@@ -22,7 +23,7 @@ struct BareServer: AsyncParsableCommand {
     static func waitUntilServing() async throws {
         let curl = CurlClient()
         let deadline = ContinuousClock.now + .seconds(30)
-        while (try? await curl.send(CurlRequest(url: "http://127.0.0.1:\(port)/hello")).status) != 200 {
+        while (try? await curl.send(CurlRequest(url: url)).status) != 200 {
             guard ContinuousClock.now < deadline else { throw Program.Failure(description: "the bare server does not serve") }
             try await Task.sleep(for: .milliseconds(20))
         }

@@ -16,14 +16,17 @@ struct Benchmark {
     var limit: Side?
     /// Called before every single measurement: what the last one left has to be over.
     var settle: () async throws -> Void = {}
+    /// At most so many rounds, for what takes its time; nil for as many as all.
+    var rounds: Int?
 
     enum Unit: String {
         case milliseconds = "ms"
         case megabytesPerSecond = "MB/s"
         case megabytes = "MB"
+        case requestsPerSecond = "req/s"
         case errors
 
-        var isBetterWhenHigher: Bool { self == .megabytesPerSecond }
+        var isBetterWhenHigher: Bool { self == .megabytesPerSecond || self == .requestsPerSecond }
     }
 
     /// What has to be reached.
@@ -37,6 +40,7 @@ struct Benchmark {
     /// Measures the sides in turn, round by round, so that whatever else the machine does meets all of them alike. One round more, the
     /// first, warms up and is not counted.
     func run(rounds: Int, progress: (Int) -> Void) async throws -> Figure {
+        let rounds = min(rounds, self.rounds ?? rounds)
         var ours: [Double] = []
         var peers: [Double] = []
         var limits: [Double] = []

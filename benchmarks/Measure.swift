@@ -61,6 +61,15 @@ struct Measure: AsyncParsableCommand {
             }
         }
         for benchmark in LoadBenchmarks(setting: setting).all { await measure(benchmark) }
+        let api = APIBenchmarks(setting: setting)
+        try await setting.withSession(key: setting.apiKey) { session in
+            let keys = try await setting.apiKeys(100)
+            await measure(api.get(keys: 1, of: session, keys: keys))
+            await measure(api.get(keys: 100, of: session, keys: keys))
+            await measure(api.latency(of: session, key: keys[0]))
+        }
+        await measure(api.listPage)
+        await measure(api.usageReport)
 
         print(FigureTable(figures: figures).text, terminator: "")
         if let json {

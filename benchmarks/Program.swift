@@ -25,7 +25,21 @@ enum Program {
         }
     }
 
-    private static func runBlocking(_ arguments: [String]) throws -> Outcome {
+    /// Runs it and returns what it wrote to standard output.
+    static func output(_ arguments: [String]) async throws -> String {
+        try await withCheckedThrowingContinuation { continuation in
+            Thread.detachNewThread {
+                continuation.resume(
+                    with: Result {
+                        var bytes: [UInt8] = []
+                        _ = try runBlocking(arguments) { bytes += $0 }
+                        return String(decoding: bytes, as: UTF8.self)
+                    })
+            }
+        }
+    }
+
+    private static func runBlocking(_ arguments: [String], consume: (UnsafeRawBufferPointer) -> Void = { _ in }) throws -> Outcome {
         var pipe: [Int32] = [0, 0]
         guard Glibc.pipe(&pipe) == 0 else { throw Failure(description: "no pipe: errno \(errno)") }
         defer { close(pipe[0]) }
@@ -48,6 +62,7 @@ enum Program {
             guard count > 0 else { break }
             if outcome.firstByte == nil { outcome.firstByte = clock.now - begin }
             outcome.bytes += count
+            consume(UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(buffer)[..<count]))
         }
         var status: Int32 = 0
         while waitpid(pid, &status, 0) < 0, errno == EINTR {}

@@ -1,5 +1,6 @@
 import ExecboxAPI
 import ExecboxClient
+import ExecboxCurl
 import ExecboxModel
 import Glibc
 
@@ -11,6 +12,10 @@ struct Setting: Sendable {
     }
 
     let client: ExecboxClient
+    let url: String
+    /// Of an account with next to no limit of requests, and of one with a million ended sessions.
+    let apiKey: String
+    let historyKey: String
     let engine: DockerEngine
     let image: String
     /// The command lines: ours, and Docker's with its version.
@@ -37,7 +42,10 @@ struct Setting: Sendable {
             guard let pid = Int32(try variable(name)) else { throw Missing(name: name) }
             return pid
         }
-        client = try ExecboxClient(url: try variable("EXECBOX_URL"), apiKey: try variable("EXECBOX_API_KEY"))
+        url = try variable("EXECBOX_URL")
+        apiKey = try variable("BENCH_API_KEY")
+        historyKey = try variable("BENCH_HISTORY_KEY")
+        client = try ExecboxClient(url: url, apiKey: try variable("EXECBOX_API_KEY"))
         engine = DockerEngine(socketPath: try variable("BENCH_ENGINE_SOCKET"))
         image = try variable("EXECBOX_IMAGE")
         execbox = try variable("BENCH_EXECBOX")
@@ -52,9 +60,25 @@ struct Setting: Sendable {
         ourselves = CommandLine.arguments[0]
     }
 
+    /// So many keys of the account with next to no limit, the first of which there was.
+    func apiKeys(_ count: Int) async throws -> [String] {
+        let curl = CurlClient()
+        var keys = [apiKey]
+        while keys.count < count {
+            let request = CurlRequest(
+                method: "POST", url: url + "/v1/account/keys", headers: [CurlHeader("Authorization", "Bearer \(apiKey)")],
+                body: .bytes(Array(#"{"name":"bench"}"#.utf8)))
+            guard let key = try KeyBody.fromJSON(try await curl.send(request).body).key else { throw Missing(name: "a key") }
+            keys.append(key)
+        }
+        return keys
+    }
+
     /// A running session of ours without a network, for as long as `body` runs.
-    func withSession<Result>(command: [String] = ["sleep", "1000000"], _ body: (SessionBody) async throws -> Result) async throws -> Result
-    {
+    func withSession<Result>(
+        command: [String] = ["sleep", "1000000"], key: String? = nil, _ body: (SessionBody) async throws -> Result
+    ) async throws -> Result {
+        let client = try key.map { try ExecboxClient(url: url, apiKey: $0) } ?? client
         var request = CreateSessionBody(image: image)
         request.command = command
         request.network = NetworkMode.none

@@ -14,7 +14,13 @@ public struct ULID: Hashable, Sendable {
             characters[index] = Self.alphabet[Int(time & 31)]
             time >>= 5
         }
-        for index in 10..<Self.length { characters[index] = Self.alphabet[Int(generator.next() & 31)] }
+        // Twelve characters a number: the system's generator is a system call.
+        var bits: UInt64 = 0
+        for index in 10..<Self.length {
+            if (index - 10) % 12 == 0 { bits = generator.next() }
+            characters[index] = Self.alphabet[Int(bits & 31)]
+            bits >>= 5
+        }
         text = String(decoding: characters, as: UTF8.self)
     }
 

@@ -45,6 +45,12 @@ packages_for_engine() {
     command_or_package iptables iptables
 }
 
+# What makes load, for 'make bench'.
+packages_for_load() {
+    command_or_package wrk wrk
+    command_or_package h2load nghttp2-client
+}
+
 command_or_package() {
     PATH=$PATH:/usr/sbin:/sbin command -v "$1" >/dev/null || printf '%s\n' "$2"
 }

@@ -27,6 +27,8 @@ package struct SessionServices: Sendable {
 
     package var settings: Settings
     package var store: SessionStore
+    /// For what is asked often.
+    package let reader: SessionReader
     package var outputs: OutputStore
     package var writer: OutputWriter
     package var backend: any SandboxBackend
@@ -50,6 +52,7 @@ package struct SessionServices: Sendable {
     ) {
         self.settings = settings
         self.store = store
+        reader = SessionReader(store: store)
         self.outputs = outputs
         self.writer = writer
         self.backend = backend

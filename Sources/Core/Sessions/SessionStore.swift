@@ -73,6 +73,24 @@ package struct SessionStore: Sendable {
         return try rows.first.map(Session.init(row:))
     }
 
+    /// The transactions that last changed these sessions' rows: with every change another number.
+    func versions(of ids: Set<SessionID>) async throws -> [SessionID: Int64] {
+        let rows = try await database.query(
+            "SELECT id, xmin::text::bigint AS version FROM sessions WHERE id = ANY (\(ids.map(\.description)))")
+        var versions: [SessionID: Int64] = [:]
+        for row in rows {
+            guard let id = SessionID(try row.decode(String.self, "id")) else { continue }
+            versions[id] = try row.decode(Int64.self, "version")
+        }
+        return versions
+    }
+
+    func versioned(_ ids: [SessionID]) async throws -> [SessionReader.Versioned] {
+        let rows = try await database.query(
+            "SELECT \(raw: Self.columns), xmin::text::bigint AS version FROM sessions WHERE id = ANY (\(ids.map(\.description)))")
+        return try rows.map { .init(session: try Session(row: $0), version: try $0.decode(Int64.self, "version")) }
+    }
+
     /// Newest first, at most `limit`; `before` is the last id of the page before.
     package func list(
         account: AccountID,

@@ -152,6 +152,13 @@ package struct Sessions: Sendable {
         return session
     }
 
+    /// As `session`, with the row's version: what is rendered from it can be kept until that changes.
+    package func versioned(_ id: String, of caller: Caller) async throws -> SessionReader.Versioned {
+        guard let parsed = SessionID(id), let found = try await services.reader.session(parsed), found.session.accountID == caller.accountID
+        else { throw Self.notFound(id) }
+        return found
+    }
+
     static func notFound(_ id: String) -> ExecboxError { ExecboxError(.notFound, "no session \(id.prefix(64))") }
 
     package struct Page: Sendable {

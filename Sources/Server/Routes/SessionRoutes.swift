@@ -12,6 +12,13 @@ struct SessionRoutes {
     let sessions: Sessions
     let presenter: SessionPresenter
     let once: IdempotentRoute
+    private let rendered = RenderedSessions()
+
+    init(sessions: Sessions, presenter: SessionPresenter, once: IdempotentRoute) {
+        self.sessions = sessions
+        self.presenter = presenter
+        self.once = once
+    }
 
     func add(to routes: RouteTable) {
         routes.on("sessions", [.post: create, .get: list], scopes: .sessions)
@@ -50,7 +57,8 @@ struct SessionRoutes {
 
     private func get(_ request: Request, _ context: ServerContext) async throws -> Response {
         try QueryReader(request.queryItems()).finish()
-        return try .json(presenter.body(try await sessions.session(context.parameter("id"), of: context.caller)))
+        let found = try await sessions.versioned(context.parameter("id"), of: context.caller)
+        return .json(bytes: try rendered.bytes(of: found) { try presenter.body($0).json() })
     }
 
     private func patch(_ request: Request, _ context: ServerContext) async throws -> Response {
