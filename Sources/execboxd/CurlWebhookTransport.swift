@@ -24,6 +24,10 @@ struct CurlWebhookTransport: WebhookTransport {
             let address = bytes.count == 4 ? IPAddress(v4: bytes) : IPAddress(v6: bytes)
             return allowed.contains { $0.contains(address) } || !IPNetwork.notPublic.contains { $0.contains(address) }
         }
-        return try await client.send(request, maximumBodyBytes: WebhookAttempt.maxAnswerBytes).status
+        return try await client.withResponse(to: request) { response in
+            // The status counts, the rest is read so that the receiver can finish; of a long answer no more.
+            _ = try? await response.collect(upTo: WebhookAttempt.maxAnswerBytes)
+            return response.status
+        }
     }
 }

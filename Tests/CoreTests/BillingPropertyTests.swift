@@ -51,7 +51,7 @@ import Testing
                 try await group.waitForAll()
             }
             // Over all accounts together, as an operator would look.
-            for check in try await UsageStore(database: fixture.pool).drift() where !check.name.hasPrefix("open sessions") {
+            for check in try await DriftStore(database: fixture.pool).checks() where !check.name.hasPrefix("open sessions") {
                 #expect(check.differences == 0, "\(check.name): \(check.examples)")
             }
         }

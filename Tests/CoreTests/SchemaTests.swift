@@ -69,6 +69,23 @@ import Testing
                     }
                 }
             }
+            for event in WebhookEvent.allCases {
+                let store = WebhookStore(database: fixture.pool)
+                let hook = Webhook(
+                    id: .make(unixMilliseconds: 1), accountID: fixture.caller.accountID, url: "https://h/", events: [event], isActive: true,
+                    createdAt: .now)
+                let made = try await store.insert(hook, secretSealed: [1], most: 100, by: .system, idempotency: nil)
+                #expect(made.events == [event])
+            }
+            for status in QuotaRequest.Status.allCases {
+                let store = QuotaRequestStore(database: fixture.pool)
+                let request = try await store.insert(QuotaRequest(email: "a@b.c"), by: .system, idempotency: nil)
+                #expect(try await store.decide(request.id, status, by: .system)?.status == status)
+            }
+            for reason in [EndReason.exited, .budgetExceeded, .diskExceeded, .idleTimeout, .imageError] {
+                let session = try await fixture.insertRunning()
+                #expect(try await fixture.finish(session, reason, elapsedMs: 1)?.reason == reason)
+            }
             for actor in ["", "key:", "operator:", "nobody"] {
                 await #expect(throws: PostgresError.self) {
                     _ = try await fixture.pool.execute(

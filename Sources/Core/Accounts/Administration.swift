@@ -8,7 +8,7 @@ package struct Administration: Sendable {
     private let prices: PriceStore
     private let requests: QuotaRequestStore
     private let audit: AuditStore
-    private let usage: UsageStore
+    private let drifts: DriftStore
 
     package init(database: PostgresPool) {
         accounts = AccountStore(database: database)
@@ -16,7 +16,7 @@ package struct Administration: Sendable {
         prices = PriceStore(database: database)
         requests = QuotaRequestStore(database: database)
         audit = AuditStore(database: database)
-        usage = UsageStore(database: database)
+        drifts = DriftStore(database: database)
     }
 
     package struct Page<Element: Sendable, Cursor: Sendable>: Sendable {
@@ -101,5 +101,5 @@ package struct Administration: Sendable {
         Page(try await audit.entries(of: nil, before: before, limit: limit + 1), limit: limit, cursor: \.id)
     }
 
-    package func drift() async throws -> [DriftCheck] { try await usage.drift() }
+    package func drift() async throws -> [DriftCheck] { try await drifts.checks() }
 }

@@ -81,12 +81,17 @@ package final class Authenticator: Sendable {
     private func known(_ publicID: String) async throws -> Known? {
         if let entry = cache.withLock({ $0[publicID] }), ContinuousClock.now < entry.until { return entry.known }
         var known: Known?
+        var until = ContinuousClock.now + .seconds(1)
         if let key = try await store.key(publicID: publicID), let account = try await accounts.account(key.accountID) {
             known = Known(key: key, tier: account.tier)
+            // From that moment on it is another tier.
+            if let left = account.tierExpiresAt.map({ $0.unixMicroseconds - Timestamp.now.unixMicroseconds }), left > 0 {
+                until = min(until, .now + .microseconds(left))
+            }
         }
-        cache.withLock { [known] cache in
+        cache.withLock { [known, until] cache in
             if cache.count >= Self.maxEntries { cache = [:] }
-            cache[publicID] = Entry(known: known, until: .now + .seconds(1), usedMark: cache[publicID]?.usedMark)
+            cache[publicID] = Entry(known: known, until: until, usedMark: cache[publicID]?.usedMark)
         }
         return known
     }
