@@ -8,7 +8,10 @@ ALTER TABLE audit_log
 
 -- One account an address, however it is written (EmailAddress.key).
 DROP INDEX accounts_email;
-ALTER TABLE accounts ADD COLUMN email_key text UNIQUE;
+ALTER TABLE accounts
+    ADD COLUMN email_key text UNIQUE,
+    -- By a stranger, who chose its name: operators do not mean it by that.
+    ADD COLUMN is_signed_up boolean NOT NULL DEFAULT false;
 UPDATE accounts SET email_key = lower(email);
 ALTER TABLE accounts ADD CHECK ((email IS NULL) = (email_key IS NULL));
 

@@ -30,6 +30,8 @@ CREATE TABLE webhook_deliveries (
     ended_at timestamptz,
     CHECK ((status = 'pending') = (ended_at IS NULL))
 );
-CREATE INDEX webhook_deliveries_due ON webhook_deliveries (next_attempt_at) WHERE status = 'pending';
+CREATE INDEX webhook_deliveries_due ON webhook_deliveries (webhook_id, next_attempt_at) WHERE status = 'pending';
+CREATE INDEX webhook_deliveries_claimed ON webhook_deliveries (claimed_until) WHERE status = 'pending' AND claimed_until IS NOT NULL;
+CREATE INDEX webhook_deliveries_expiring ON webhook_deliveries (expires_at) WHERE status = 'pending';
 CREATE INDEX webhook_deliveries_newest ON webhook_deliveries (webhook_id, id DESC);
 CREATE INDEX webhook_deliveries_ended ON webhook_deliveries (ended_at) WHERE status <> 'pending';

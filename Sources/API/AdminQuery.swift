@@ -12,9 +12,10 @@ public struct AdminQuery: Equatable, Sendable {
     public init(_ items: [(name: String, value: String)], filters: Set<String> = []) throws(ExecboxError) {
         var query = QueryReader(items)
         if let limit = try query.integer("limit", in: 1...200) { self.limit = Int(limit) }
-        cursor = try query.text("cursor")
-        if filters.contains("name") { name = try query.text("name") }
-        if filters.contains("email") { email = try query.text("email") }
+        func problem(_ text: String) -> String? { FieldForm.problem(label: text, max: 255, mayBeEmpty: true) }
+        cursor = try query.text("cursor", problem: problem)
+        if filters.contains("name") { name = try query.text("name", problem: problem) }
+        if filters.contains("email") { email = try query.text("email", problem: problem) }
         if filters.contains("status") { status = try query.choice("status", DecideBody.Status.self) }
         try query.finish()
     }

@@ -27,10 +27,6 @@ public struct TierBody: Equatable, Sendable, Codable {
 
     /// Decodes and validates the body of `PUT /v1/admin/tiers/{name}`: the whole tier.
     public init(name: String, json body: some Sequence<UInt8>) throws(ExecboxError) {
-        let isName =
-            (1...32).contains(name.utf8.count) && name.first.map { ("a"..."z").contains($0) } == true
-            && name.allSatisfy { ("a"..."z").contains($0) || ("0"..."9").contains($0) || $0 == "_" || $0 == "-" }
-        guard isName else { throw .invalid("name", "a tier's name has 1 to 32 letters a-z, digits, _ and -, the first a letter") }
         self.name = name
         var object = try JSONObjectReader.parse(body)
         sessionsPerDay = try object.optional("sessions_per_day").map { reader throws(ExecboxError) in

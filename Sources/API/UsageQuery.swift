@@ -40,6 +40,9 @@ public struct UsageQuery: Equatable, Sendable {
             if let problem = FieldForm.problem(labelKey: first.name) {
                 throw .invalid("label.\(first.name)", "query parameter label.\(first.name) \(problem)")
             }
+            if let problem = FieldForm.problem(labelValue: first.value) {
+                throw .invalid("label.\(first.name)", "query parameter label.\(first.name) \(problem)")
+            }
             // Sums are kept for single labels.
             guard labels.count == 1, keyID == nil else {
                 throw .invalid("label.\(labels.last?.name ?? "")", "give one label, or key_id, or neither")

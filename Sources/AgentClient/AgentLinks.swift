@@ -74,10 +74,10 @@ package final class AgentLinks: Service {
         return found.link
     }
 
-    /// The open link to a sandbox's agent.
+    /// The open link to a sandbox's agent; nil also while it is not known which process that is: `open` says so.
     package func link(for sandboxID: SandboxID) -> AgentLink? {
         state.withLock { state in
-            guard let link = state.links[sandboxID], !link.isClosed else { return nil }
+            guard let link = state.links[sandboxID], !link.isClosed, !link.transport.isIncomplete else { return nil }
             return link
         }
     }

@@ -152,7 +152,7 @@ struct AgentPool: Sendable {
 
     /// The socket, once it is there and the agent can be told from others.
     var readyListener: (any Channel)? {
-        if case .dialOut(_, nil) = transport { nil } else { listener }
+        transport.isIncomplete ? nil : listener
     }
 
     /// - Returns: nil if the link has been closed meanwhile: make no socket.

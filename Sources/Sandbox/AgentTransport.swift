@@ -6,6 +6,11 @@ package enum AgentTransport: Equatable, Sendable {
     /// The agent listens on a private address and wants the session's secret first.
     case listen(host: String, port: Int, secret: [UInt8])
 
+    /// The agent cannot be told from others yet.
+    package var isIncomplete: Bool {
+        if case .dialOut(_, nil) = self { true } else { false }
+    }
+
     /// Whether `other` is this transport, or says more of it.
     package func isCompleted(by other: AgentTransport) -> Bool {
         if case .dialOut(let directory, nil) = self, case .dialOut(directory, _) = other { return true }

@@ -65,8 +65,8 @@ extension ExecboxError {
     private static func isUnavailability(_ error: PostgresError) -> Bool {
         switch error.code {
         case .unavailable, .exhausted, .closed, .connectionLost, .timeout, .cluster: true
-        // Shut down, starting up, out of connections: the server's words for the same.
-        default: error.isServer(class: "57") || error.isServer(class: "53") || error.isServer(class: "08")
+        // Shut down, starting up, out of connections: the server's words for the same. A deadlock's victim may try again.
+        default: error.isServer(class: "57") || error.isServer(class: "40") || error.isServer(class: "53") || error.isServer(class: "08")
         }
     }
 

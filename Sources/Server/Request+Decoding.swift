@@ -27,12 +27,14 @@ extension Request {
         }
     }
 
-    private static func decode(_ text: Substring, of name: String? = nil) throws -> String {
+    fileprivate static func decodePercents(_ text: Substring) throws -> String { try decode(text, isForm: false) }
+
+    private static func decode(_ text: Substring, of name: String? = nil, isForm: Bool = true) throws -> String {
         var bytes: [UInt8] = []
         var rest = text.utf8[...]
         while let byte = rest.popFirst() {
             switch byte {
-            case UInt8(ascii: "+"): bytes.append(UInt8(ascii: " "))
+            case UInt8(ascii: "+") where isForm: bytes.append(UInt8(ascii: " "))
             case UInt8(ascii: "%"):
                 guard let high = rest.popFirst().flatMap(hexDigit), let low = rest.popFirst().flatMap(hexDigit) else {
                     throw ExecboxError.invalid(name ?? "query", "the query holds a % that is not followed by two hex digits")
@@ -58,9 +60,11 @@ extension Request {
 }
 
 extension ServerContext {
-    /// A path's parameter, percent-decoded by the router.
+    /// A path's parameter, percent-decoded; what cannot be decoded names nothing.
     func parameter(_ name: String) throws -> String {
-        guard let value = parameters.get(name) else { throw ExecboxError(.notFound, "no such route") }
+        guard let text = parameters.get(name), let value = try? Request.decodePercents(text[...]), !value.utf8.contains(0) else {
+            throw ExecboxError(.notFound, "there is no such thing at this path")
+        }
         return value
     }
 }

@@ -41,18 +41,6 @@ struct TiersCommand: AsyncParsableCommand {
         @Option(help: "Thousandths of a CPU, or 'none'.") var maxCpuMillis: LimitArgument?
         @Option(help: "A number; needed for a new tier.") var requestsPerSecond: Int?
 
-        func validate() throws {
-            guard requestsPerSecond.map({ $0 > 0 }) ?? true else { throw ValidationError("--requests-per-second must be at least 1") }
-            for (name, limit, least) in [
-                ("--max-duration-ms", maxDurationMs, 1000), ("--max-memory-mb", maxMemoryMB, 32), ("--max-cpu-millis", maxCpuMillis, 100),
-            ] as [(String, LimitArgument?, Int64)] {
-                if let value = limit?.value, value < least { throw ValidationError("\(name) must be at least \(least)") }
-            }
-            for limit in [sessionsPerDay, concurrentSessions, maxMemoryMB, maxCpuMillis] {
-                if let value = limit?.value, value > Int64(Int32.max) { throw ValidationError("\(value) is too large") }
-            }
-        }
-
         func run() async throws {
             let wanted = self
             try await OperatorAccess.withAdministration { administration in

@@ -153,6 +153,7 @@ import Testing
             await fixture.expectServerSockets(3...3)
             #expect(fixture.link.counters.wrongPeers == 0)
             #expect(!fixture.link.isConnected)
+            #expect(fixture.links.link(for: fixture.sandboxID) == nil)
             let known = AgentTransport.dialOut(directory: fixture.directory, peerPID: child.pid)
             #expect(try await fixture.links.open(fixture.sandboxID, transport: known) === fixture.link)
             #expect(try await fixture.link.hello(timeout: .seconds(20)) == hello)

@@ -5,6 +5,49 @@ import Testing
 @testable import ExecboxCore
 
 @Suite struct AccountsTests {
+    @Test func aNewTierAfterAnExpiryHoldsAndIsLogged() async throws {
+        try await StoreFixture.with { fixture in
+            let store = AccountStore(database: fixture.pool)
+            _ = try await fixture.pool.execute("UPDATE accounts SET tier = 'pro', tier_expires_at = now() - interval '1 s'")
+            #expect(try await store.account(fixture.caller.accountID)?.tier.name == "free")
+            var change = AccountChange()
+            change.tier = "starter"
+            let changed = try #require(try await store.update(fixture.caller.accountID, change, by: .operator("test")))
+            #expect(changed.tier.name == "starter" && changed.tierExpiresAt == nil)
+            let entry = try #require(try await AuditStore(database: fixture.pool).entries(of: nil, before: nil, limit: 1).first)
+            #expect(entry.action == .accountUpdated && entry.changes["tier"] == .init(old: "pro", new: "starter"))
+        }
+    }
+
+    @Test func anAddressThatTwoTakeAtOnceIsOnesOnly() async throws {
+        try await StoreFixture.with { fixture in
+            let store = AccountStore(database: fixture.pool)
+            var ids: [AccountID] = []
+            for number in 0..<8 {
+                var change = AccountChange()
+                change.name = "account \(number)"
+                ids.append(try await store.create(change, by: .system, idempotency: nil).id)
+            }
+            let all = ids
+            let outcomes = await withTaskGroup(of: ExecboxError.Code?.self) { group in
+                for id in all {
+                    group.addTask {
+                        var change = AccountChange()
+                        change.email = .some("one@example.com")
+                        do {
+                            _ = try await store.update(id, change, by: .system)
+                            return nil
+                        } catch {
+                            return (error as? ExecboxError)?.code ?? .internal
+                        }
+                    }
+                }
+                return await group.reduce(into: []) { $0.append($1) }
+            }
+            #expect(outcomes.count { $0 == nil } == 1 && outcomes.count { $0 == .conflict } == 7)
+        }
+    }
+
     @Test func anAccountHasItsTiersLimitsUntilItSetsLowerOnes() async throws {
         try await StoreFixture.with { fixture in
             let caller = Caller(try await fixture.keys().0.make("small", account: "small", tier: "free").key)

@@ -16,6 +16,7 @@ import Testing
             account: Account(
                 id: accountID, name: "a",
                 tier: Tier(name: "t", sessionsPerDay: tier.daily, concurrentSessions: tier.concurrent, requestsPerSecond: 1),
+                ownTier: "t",
                 limits: AccountLimits(
                     sessionsPerDay: account.daily, concurrentSessions: account.concurrent, alertThreshold: 80, timezone: "UTC"),
                 createdAt: .now),

@@ -4,6 +4,20 @@ import ExecboxPostgres
 import Testing
 
 @Suite struct KeysTests {
+    @Test func nobodyGetsMoreThanTheirOwnByRotatingAnothersKey() async throws {
+        try await StoreFixture.with { fixture in
+            let (keys, _) = fixture.keys()
+            let admin = try await keys.make("admin", account: "test", scopes: [.admin, .keys]).key
+            let manager = Caller(try await keys.make("manager", account: "test", scopes: [.keys]).key)
+            await #expect {
+                _ = try await keys.rotate(admin.id.description, graceSeconds: 0, by: manager)
+            } throws: {
+                ($0 as? ExecboxError)?.details["scope"] == .text("admin")
+            }
+            _ = try await keys.rotate(admin.id.description, graceSeconds: 0, by: Caller(admin))
+        }
+    }
+
     @Test func aKeyNamesItsAccount() async throws {
         try await StoreFixture.with { fixture in
             let (keys, authenticator) = fixture.keys()

@@ -78,6 +78,16 @@ private func report(_ cause: ExitReport.Cause, code: Int32, signal: String = "")
         }
     }
 
+    @Test func everyIntentEndsWhatDoesNotRunYet() throws {
+        for status in [SessionStatus.pending, .building, .starting] {
+            for intent in StopIntent.allCases {
+                var lifecycle = SessionLifecycle(status: status)
+                let end = try end(lifecycle.handle(.stopWanted(intent, error: "why")))
+                #expect(end.reason == (intent == .stopped ? .killed : intent.reason) && end.error == "why", "\(status) \(intent)")
+            }
+        }
+    }
+
     @Test func aGracefulStopSignalsAndAnExitBehindTheSignalIsStopped() throws {
         var lifecycle = running()
         #expect(lifecycle.handle(.stopWanted(.stopped, error: nil)) == .signalMain)

@@ -44,21 +44,21 @@ import Testing
         }
     }
 
-    @Test func aDeliveryIsClaimedByOneReplicaAndOfOneWebhookOnlySomeAtOnce() async throws {
+    @Test func aDeliveryIsClaimedByOneReplicaAndOfOneAccountOnlySomeAtOnce() async throws {
         try await StoreFixture.with { fixture in
             let store = WebhookStore(database: fixture.pool)
             let (one, other) = (try await Self.hook(fixture), try await Self.hook(fixture))
             try await Self.emit(fixture, 10)
             let claimed = try await withThrowingTaskGroup(of: [WebhookAttempt].self) { group in
-                for _ in 0..<6 { group.addTask { try await store.claimDue(limit: 16, perWebhook: 4) } }
+                for _ in 0..<6 { group.addTask { try await store.claimDue(limit: 16, perAccount: 4) } }
                 return try await group.reduce(into: []) { $0 += $1 }
             }
             #expect(Set(claimed.map(\.id)).count == claimed.count)
-            for hook in [one, other] { #expect((1...4).contains(claimed.filter { $0.webhookID == hook.id }.count)) }
+            #expect(claimed.count == 4 && claimed.allSatisfy { [one.id, other.id].contains($0.webhookID) })
             // A replica that died with them: they are due again.
             _ = try await fixture.pool.execute(
                 "UPDATE webhook_deliveries SET claimed_until = now() - interval '1 s' WHERE claimed_until > now()")
-            #expect(try await store.claimDue(limit: 100, perWebhook: 100).count == 20)
+            #expect(try await store.claimDue(limit: 100, perAccount: 100).count == 20)
         }
     }
 
@@ -67,19 +67,19 @@ import Testing
             let store = WebhookStore(database: fixture.pool)
             let hook = try await Self.hook(fixture)
             try await Self.emit(fixture, 1)
-            let first = try #require(try await store.claimDue(limit: 1, perWebhook: 1).first)
+            let first = try #require(try await store.claimDue(limit: 1, perAccount: 1).first)
             try await store.notDelivered(first.id, status: 500, error: "no", pause: .seconds(60))
-            #expect(try await store.claimDue(limit: 1, perWebhook: 1).isEmpty)
+            #expect(try await store.claimDue(limit: 1, perAccount: 1).isEmpty)
             let waiting = try #require(try await store.deliveries(of: hook.id, before: nil, limit: 1).first)
             #expect(waiting.status == .pending && waiting.attempts == 1 && waiting.lastStatus == 500 && waiting.lastError == "no")
             _ = try await fixture.pool.execute(
                 "UPDATE webhook_deliveries SET next_attempt_at = now(), expires_at = now() + interval '1 minute'")
-            _ = try await store.claimDue(limit: 1, perWebhook: 1)
+            _ = try await store.claimDue(limit: 1, perAccount: 1)
             try await store.notDelivered(first.id, status: nil, error: "gone", pause: .seconds(120))
             let over = try #require(try await store.deliveries(of: hook.id, before: nil, limit: 1).first)
             #expect(over.status == .failed && over.endedAt != nil && over.nextAttemptAt == nil)
             #expect(try await store.redeliver(first.id, of: hook.id, idempotency: nil)?.status == .pending)
-            #expect(try await store.claimDue(limit: 1, perWebhook: 1).count == 1)
+            #expect(try await store.claimDue(limit: 1, perAccount: 1).count == 1)
             try await store.delivered(first.id, status: 204)
             #expect(try await store.deliveries(of: hook.id, before: nil, limit: 1).first?.status == .delivered)
         }
@@ -91,8 +91,56 @@ import Testing
             let hook = try await Self.hook(fixture)
             try await Self.emit(fixture, 2)
             #expect(try await store.delete(hook.id, of: fixture.caller.accountID, by: .system))
-            #expect(try await store.claimDue(limit: 9, perWebhook: 9).isEmpty)
+            #expect(try await store.claimDue(limit: 9, perAccount: 9).isEmpty)
             #expect(try await !store.delete(hook.id, of: fixture.caller.accountID, by: .system))
+        }
+    }
+
+    @Test func whatIsSwitchedOffWaitsAndFailsWhenItsDayIsOver() async throws {
+        try await StoreFixture.with { fixture in
+            let store = WebhookStore(database: fixture.pool)
+            let hook = try await Self.hook(fixture)
+            try await Self.emit(fixture, 1)
+            var change = WebhookChange()
+            change.isActive = false
+            _ = try await store.update(hook.id, of: fixture.caller.accountID, change, by: .system)
+            #expect(try await store.claimDue(limit: 9, perAccount: 9).isEmpty)
+            _ = try await fixture.pool.execute("UPDATE webhook_deliveries SET expires_at = now() - interval '1 s'")
+            try await store.sweep()
+            #expect(try await store.deliveries(of: hook.id, before: nil, limit: 9).map(\.status) == [.failed])
+        }
+    }
+
+    @Test func aBacklogOfOneAccountHoldsNoOtherUp() async throws {
+        try await StoreFixture.with { fixture in
+            let store = WebhookStore(database: fixture.pool)
+            _ = try await Self.hook(fixture)
+            try await Self.emit(fixture, 40)
+            let other = Caller(try await fixture.keys().0.make("other", account: "other").key)
+            let webhooks = Webhooks(store: store, seal: try Self.seal.get())
+            let hook = try await webhooks.create(url: "https://o/", events: [.sessionEnded], by: other, idempotency: nil).webhook
+            try await fixture.pool.withTransaction { transaction in
+                try await WebhookStore.emit(.sessionEnded, account: other.accountID, ["n": 1], transaction)
+            }
+            #expect(try await store.claimDue(limit: 2, perAccount: 4).contains { $0.webhookID == hook.id })
+        }
+    }
+
+    @Test func aWebhookShowsNoMoreThanItsMakerMaySee() async throws {
+        try await StoreFixture.with { fixture in
+            let webhooks = Webhooks(store: WebhookStore(database: fixture.pool), seal: try Self.seal.get())
+            let manager = Caller(try await fixture.keys().0.make("manager", account: "test", scopes: [.keys]).key)
+            await #expect {
+                _ = try await webhooks.create(url: "https://h/", events: [.sessionEnded], by: manager, idempotency: nil)
+            } throws: {
+                ($0 as? ExecboxError)?.details["scope"] == .text("sessions:read")
+            }
+            let hook = try await Self.hook(fixture)
+            var change = WebhookChange()
+            change.url = "https://elsewhere/"
+            await #expect(throws: ExecboxError.self) {
+                _ = try await webhooks.update(hook.id.description, change, by: manager)
+            }
         }
     }
 

@@ -142,6 +142,42 @@ import Testing
         }
     }
 
+    @Test func anOperatorsKeyIsNeverOfAStrangersAccount() async throws {
+        try await ServerProcess.with(environment: ["EXECBOX_SIGNUP": "on"]) { server in
+            let body = #"{"email":"eve@example.com","name":"operators"}"#
+            let stranger = try WelcomeBody.fromJSON(try await server.request("POST", "/v1/waitlist", json: body, authorized: false).body)
+            let admin = try Self.admin(server)
+            let own = try KeyListBody.fromJSON(
+                try await server.request(
+                    "GET", "/v1/account/keys", headers: [CurlHeader("Authorization", "Bearer \(try #require(stranger.key))")],
+                    authorized: false
+                ).body)
+            #expect(own.keys.count == 1)
+            #expect(try await Self.ask(server, admin, "GET", "accounts").status == 200)
+        }
+    }
+
+    @Test func whatCannotBeStoredIsRefusedNotFailed() async throws {
+        try await ServerProcess.with { server in
+            let admin = try Self.admin(server)
+            for path in ["accounts?name=%00", "accounts?email=a%00", "accounts?cursor=%00", "quota-requests?cursor=%00"] {
+                #expect(try await Self.ask(server, admin, "GET", path).status == 400, "\(path)")
+            }
+            for path in ["/v1/account/usage/enhanced?label.a=%00", "/v1/account/usage/export?by=session&label.a=%00"] {
+                #expect(try await server.request("GET", path).status == 400, "\(path)")
+            }
+            for path in ["/v1/account/keys/%00", "/v1/account/webhooks/%zz", "/v1/sessions/%00"] {
+                #expect(try await server.request("GET", path).status == 404, "\(path)")
+            }
+            let price = #"{"valid_from":"2099-01-01T00:00:00Z","micros_per_session":1,"micros_per_cpu_second":2,"micros_per_gb_second":3}"#
+            #expect(try await Self.ask(server, admin, "POST", "prices", price).status == 201)
+            #expect(try await Self.ask(server, admin, "DELETE", "prices/2099-01-01T00%3A00%3A00.000Z").status == 204)
+            #expect(throws: (any Error).self) {
+                try server.execboxd("tiers", "set", "x", "--requests-per-second", "1", "--max-duration-ms", "9000000000000000000")
+            }
+        }
+    }
+
     @Test func strangersGetOneAccountAMailboxAndSoManyAnHour() async throws {
         try await ServerProcess.with(environment: ["EXECBOX_SIGNUP": "on", "EXECBOX_SIGNUP_PER_HOUR": "4"]) { server in
             func join(_ body: String) async throws -> CurlResponse {

@@ -7,6 +7,8 @@ package struct Account: Hashable, Sendable {
     package var email: String?
     /// The one in force now: `Tier.fallbackName`'s once `tierExpiresAt` has passed.
     package var tier: Tier
+    /// The one that was agreed, also when it has expired.
+    package var ownTier: String
     package var tierExpiresAt: Timestamp?
     package var limits: AccountLimits
     package var createdAt: Timestamp
@@ -30,7 +32,7 @@ extension Account {
     func differences(from old: Account?) -> [String: AuditEntry.Change] {
         func fields(_ account: Account?) -> [(name: String, value: String?)] {
             [
-                ("name", account?.name), ("email", account?.email), ("tier", account?.tier.name),
+                ("name", account?.name), ("email", account?.email), ("tier", account?.ownTier),
                 ("tier_expires_at", account?.tierExpiresAt?.text),
             ]
         }

@@ -8,5 +8,8 @@ package struct AccountChange: Equatable, Sendable {
     /// From then on the account has the tier `Tier.fallbackName`.
     package var tierExpiresAt: Timestamp??
 
+    /// A stranger makes it, with a name of their own choice.
+    var isSignUp = false
+
     package init() {}
 }

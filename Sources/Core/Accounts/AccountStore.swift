@@ -7,7 +7,7 @@ package struct AccountStore: Sendable {
         a.id, a.name, a.email, a.timezone, a.billing_email, a.alert_threshold, a.sessions_per_day, a.concurrent_sessions,
         a.monthly_cost_limit_micros, (extract(epoch FROM a.tier_expires_at) * 1000000)::bigint AS tier_expires_at,
         (extract(epoch FROM a.created_at) * 1000000)::bigint AS created_at,
-        t.name AS tier, t.sessions_per_day AS tier_sessions_per_day, t.concurrent_sessions AS tier_concurrent_sessions,
+        a.tier AS own_tier, t.name AS tier, t.sessions_per_day AS tier_sessions_per_day, t.concurrent_sessions AS tier_concurrent_sessions,
         t.max_duration_ms, t.max_memory_mb, t.max_cpu_millis, t.requests_per_second
         """
     /// With the tier that is in force now.
@@ -26,12 +26,14 @@ package struct AccountStore: Sendable {
         return try rows.first.map(Account.init(row:))
     }
 
-    /// The account with this name; made, with the tier, when there is none.
+    /// The operators' account with this name or id; made, with the tier, when there is none. Who signed up by themselves is found by id only.
     package func findOrCreate(name: String, tier: String, id: AccountID, by actor: AuditActor) async throws -> Account {
         try await database.withTransaction { transaction in
             // Two at once must not make the account twice.
             _ = try await transaction.query("SELECT pg_advisory_xact_lock(hashtext('execbox_accounts'))")
-            let found = try await transaction.query("SELECT id FROM accounts WHERE name = \(name) ORDER BY created_at LIMIT 1").first
+            let found = try await transaction.query(
+                "SELECT id FROM accounts WHERE (name = \(name) AND NOT is_signed_up) OR id = \(name) ORDER BY created_at LIMIT 1"
+            ).first
             if found == nil {
                 _ = try await transaction.execute("INSERT INTO accounts (id, name, tier) VALUES (\(id.description), \(name), \(tier))")
                 try await AuditStore.append(
@@ -75,9 +77,9 @@ package struct AccountStore: Sendable {
         let email = change.email ?? nil
         let made = try await transaction.execute(
             """
-            INSERT INTO accounts (id, name, tier, tier_expires_at, email, email_key)
+            INSERT INTO accounts (id, name, tier, tier_expires_at, email, email_key, is_signed_up)
             VALUES (\(id.description), \(change.name ?? ""), \(tier), \((change.tierExpiresAt ?? nil).map(PostgresTimestamp.init)), \(email),
-                \(email.map(EmailAddress.key)))
+                \(email.map(EmailAddress.key)), \(change.isSignUp))
             ON CONFLICT (email_key) DO NOTHING
             """
         )
@@ -89,30 +91,42 @@ package struct AccountStore: Sendable {
 
     /// - Returns: nil if there is no such account.
     package func update(_ id: AccountID, _ change: AccountChange, by actor: AuditActor) async throws -> Account? {
-        try await database.withTransaction { transaction in
-            _ = try await transaction.query("SELECT 1 FROM accounts WHERE id = \(id.description) FOR UPDATE")
-            guard let old = try await Self.account(id, transaction) else { return nil }
-            if let tier = change.tier { try await Self.checkTier(tier, transaction) }
-            let email = change.email ?? old.email
-            if let key = email.map(EmailAddress.key) {
-                let others = try await transaction.query("SELECT 1 FROM accounts WHERE email_key = \(key) AND id <> \(id.description)")
-                guard others.isEmpty else { throw Self.addressTaken }
-            }
-            _ = try await transaction.execute(
-                """
-                UPDATE accounts SET name = \(change.name ?? old.name), tier = COALESCE(\(change.tier), tier),
-                    tier_expires_at = \((change.tierExpiresAt ?? old.tierExpiresAt).map(PostgresTimestamp.init)),
-                    email = \(email), email_key = \(email.map(EmailAddress.key))
-                WHERE id = \(id.description)
-                """
-            )
-            guard let new = try await Self.account(id, transaction) else { return nil }
-            let changes = new.differences(from: old)
-            if !changes.isEmpty {
-                try await AuditStore.append(.accountUpdated, of: id.description, account: id, by: actor, changes: changes, in: transaction)
-            }
-            return new
+        do {
+            return try await database.withTransaction { transaction in try await Self.update(id, change, by: actor, transaction) }
+        } catch let error as PostgresError where error.sqlState == .uniqueViolation {
+            // Somebody else took it meanwhile.
+            throw Self.addressTaken
         }
+    }
+
+    private static func update(
+        _ id: AccountID, _ change: AccountChange, by actor: AuditActor, _ transaction: PostgresTransaction
+    ) async throws -> Account? {
+        _ = try await transaction.query("SELECT 1 FROM accounts WHERE id = \(id.description) FOR UPDATE")
+        guard let old = try await Self.account(id, transaction) else { return nil }
+        if let tier = change.tier { try await Self.checkTier(tier, transaction) }
+        let email = change.email ?? old.email
+        // A new tier is meant to hold: an expiry that has passed was the old one's.
+        let hasExpired = old.tierExpiresAt.map { $0 <= .now } ?? false
+        let expiry = change.tierExpiresAt ?? (change.tier != nil && hasExpired ? nil : old.tierExpiresAt)
+        if let key = email.map(EmailAddress.key) {
+            let others = try await transaction.query("SELECT 1 FROM accounts WHERE email_key = \(key) AND id <> \(id.description)")
+            guard others.isEmpty else { throw Self.addressTaken }
+        }
+        _ = try await transaction.execute(
+            """
+            UPDATE accounts SET name = \(change.name ?? old.name), tier = COALESCE(\(change.tier), tier),
+                tier_expires_at = \(expiry.map(PostgresTimestamp.init)),
+                email = \(email), email_key = \(email.map(EmailAddress.key))
+            WHERE id = \(id.description)
+            """
+        )
+        guard let new = try await Self.account(id, transaction) else { return nil }
+        let changes = new.differences(from: old)
+        if !changes.isEmpty {
+            try await AuditStore.append(.accountUpdated, of: id.description, account: id, by: actor, changes: changes, in: transaction)
+        }
+        return new
     }
 
     private static let addressTaken = ExecboxError(
@@ -168,6 +182,7 @@ extension Account {
             concurrentSessions: try row.decode(Int?.self, "tier_concurrent_sessions"),
             maxDurationMs: try row.decode(Int64?.self, "max_duration_ms"), maxMemoryMB: try row.decode(Int?.self, "max_memory_mb"),
             maxCPUMillis: try row.decode(Int?.self, "max_cpu_millis"), requestsPerSecond: try row.decode(Int.self, "requests_per_second"))
+        ownTier = try row.decode(String.self, "own_tier")
         tierExpiresAt = try row.time("tier_expires_at")
         limits = AccountLimits(
             sessionsPerDay: try row.decode(Int?.self, "sessions_per_day"),

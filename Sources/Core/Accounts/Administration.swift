@@ -59,7 +59,10 @@ package struct Administration: Sendable {
 
     package func allTiers() async throws -> [Tier] { try await tiers.tiers() }
 
-    package func putTier(_ tier: Tier, by actor: AuditActor) async throws -> Tier { try await tiers.put(tier, by: actor) }
+    package func putTier(_ tier: Tier, by actor: AuditActor) async throws -> Tier {
+        try tier.check()
+        return try await tiers.put(tier, by: actor)
+    }
 
     package func deleteTier(_ name: String, by actor: AuditActor) async throws {
         if name == Tier.fallbackName { throw ExecboxError(.conflict, "accounts whose tier has expired have the tier \(name)") }

@@ -20,6 +20,8 @@ package final class Authenticator: Sendable {
     private let store: KeyStore
     private let accounts: AccountStore
     private let cache = Mutex<[String: Entry]>([:])
+    /// Counts what was told of: a key that was read before may be another one now, and is not remembered.
+    private let changes = Atomic(0)
     private let watch = ChangeWatch<String>()
 
     package init(store: KeyStore, accounts: AccountStore) {
@@ -69,17 +71,20 @@ package final class Authenticator: Sendable {
 
     /// A key was changed somewhere: it is looked up anew, and whoever waits for its end looks too.
     package func changed(publicID: String) {
+        changes.add(1, ordering: .sequentiallyConsistent)
         cache.withLock { $0[publicID] = nil }
         watch.changed(publicID)
     }
 
     package func resync() {
+        changes.add(1, ordering: .sequentiallyConsistent)
         cache.withLock { $0 = [:] }
         watch.resync()
     }
 
     private func known(_ publicID: String) async throws -> Known? {
         if let entry = cache.withLock({ $0[publicID] }), ContinuousClock.now < entry.until { return entry.known }
+        let before = changes.load(ordering: .sequentiallyConsistent)
         var known: Known?
         var until = ContinuousClock.now + .seconds(1)
         if let key = try await store.key(publicID: publicID), let account = try await accounts.account(key.accountID) {
@@ -90,6 +95,7 @@ package final class Authenticator: Sendable {
             }
         }
         cache.withLock { [known, until] cache in
+            guard changes.load(ordering: .sequentiallyConsistent) == before else { return }
             if cache.count >= Self.maxEntries { cache = [:] }
             cache[publicID] = Entry(known: known, until: until, usedMark: cache[publicID]?.usedMark)
         }

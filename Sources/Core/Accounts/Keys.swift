@@ -53,6 +53,8 @@ package struct Keys: Sendable {
     ) {
         let new = APIKey.make()
         let key = try await changing(id, by: caller, idempotency: idempotency) { old, _, _ in
+            // Whoever gets the new secret can do what the key can.
+            try Self.checkGrant(old.scopes, of: caller.scopes)
             var key = old
             key.secretHash = new.secretHash
             key.former =

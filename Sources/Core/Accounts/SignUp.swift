@@ -38,6 +38,7 @@ package struct SignUp: Sendable {
         change.name = name ?? email
         change.email = .some(email)
         change.tier = Tier.fallbackName
+        change.isSignUp = true
         let (text, key) = try await keys.create(withAccount: change, name: "first key", by: .system, idempotency: idempotency)
         return (text, key, Tier.fallbackName)
     }

@@ -23,7 +23,7 @@ package struct Idempotency: Sendable {
     ///
     /// - Throws: `idempotencyMismatch` if the key stood for another request.
     package func begin(_ request: IdempotentRequest) async throws -> Turn {
-        var claim = IdempotencyClaim(request: request, token: Execs.makeID())
+        let claim = IdempotencyClaim(request: request, token: Execs.makeID())
         var predecessor: String?
         var pause = Duration.milliseconds(20)
         while true {
@@ -37,7 +37,6 @@ package struct Idempotency: Sendable {
             case .inFlight(let owner, let token, let isExpired):
                 let isDead = Claimant(owner)?.isDead(seenFrom: claimant.node) ?? false
                 predecessor = isExpired || isDead ? token : nil
-                claim.isTakeover = predecessor != nil
                 guard predecessor == nil else { continue }
                 try await Task.sleep(for: pause)
                 pause = min(pause * 2, .milliseconds(250))
@@ -66,12 +65,14 @@ package struct Idempotency: Sendable {
                 throw CancellationError()
             }
         } catch {
-            do {
-                try await store.giveUp(claim)
-            } catch {
-                // It runs out by itself.
-                log.debug("Giving up an idempotent request failed", metadata: ["error": "\(error)"])
-            }
+            // A task of its own, waited for: a cancelled one gets no connection. What fails here runs out by itself.
+            await Task { [store, log] in
+                do {
+                    try await store.giveUp(claim)
+                } catch {
+                    log.debug("Giving up an idempotent request failed", metadata: ["error": "\(error)"])
+                }
+            }.value
             throw error
         }
     }

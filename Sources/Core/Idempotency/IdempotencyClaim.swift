@@ -3,6 +3,4 @@ package struct IdempotencyClaim: Hashable, Sendable {
     package var request: IdempotentRequest
     /// Another request that takes over has another one.
     package var token: String
-    /// Somebody began before, and is gone.
-    package var isTakeover = false
 }

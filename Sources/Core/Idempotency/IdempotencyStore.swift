@@ -31,7 +31,8 @@ package struct IdempotencyStore: Sendable {
             ON CONFLICT (scope, key) DO UPDATE SET fingerprint = EXCLUDED.fingerprint, owner = EXCLUDED.owner, token = EXCLUDED.token,
                 claimed_until = EXCLUDED.claimed_until, resource = NULL, created_at = now()
             WHERE r.created_at < now() - \(raw: "interval '\(Self.lifetime)'")
-                OR (r.resource IS NULL AND r.fingerprint = EXCLUDED.fingerprint AND r.token = \(predecessor))
+                OR (r.resource IS NULL AND (r.claimed_until < now()
+                    OR (r.fingerprint = EXCLUDED.fingerprint AND r.token = \(predecessor))))
             """
         )
         if taken == 1 { return .claimed }

@@ -26,7 +26,8 @@ package struct IdempotentRequest: Hashable, Sendable {
 
     /// An exec's id that every repetition of the request has too.
     package var execID: String {
-        let hash = SHA256.hash(data: Array("\(scope)\n\(key)".utf8))
+        // Another request under the same key, a day later say, is another process.
+        let hash = SHA256.hash(data: Array("\(scope)\n\(key)\n".utf8) + fingerprint)
         return "idem-" + hash.prefix(16).map { String($0 >> 4, radix: 16) + String($0 & 15, radix: 16) }.joined()
     }
 }

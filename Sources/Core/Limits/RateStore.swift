@@ -36,6 +36,12 @@ package struct RateStore: Sendable {
     /// Forgets buckets that are full again.
     package func sweep() async throws {
         _ = try await database.execute(
-            "DELETE FROM rate_buckets WHERE refilled_at + capacity / rate * interval '1 s' < now() - interval '1 minute'")
+            // Those in use are left alone: a lease locks several in an order of its own.
+            """
+            DELETE FROM rate_buckets WHERE subject IN (
+                SELECT subject FROM rate_buckets WHERE refilled_at + capacity / rate * interval '1 s' < now() - interval '1 minute'
+                FOR UPDATE SKIP LOCKED)
+            """
+        )
     }
 }

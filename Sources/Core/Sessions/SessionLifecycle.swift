@@ -91,8 +91,7 @@ package struct SessionLifecycle: Equatable, Sendable {
         default: return .none  // the first writer wins
         }
         switch status {
-        case .pending, .building: return finish(cancelled(by: wanted))
-        case .starting: return wanted == .stopped || wanted == .killed ? finish(cancelled(by: wanted)) : .none
+        case .pending, .building, .starting: return finish(cancelled(by: wanted))
         case .running, .stopping:
             status = .stopping
             return wanted.isGraceful ? .signalMain : .killMain

@@ -119,7 +119,10 @@ struct SessionRunner {
             if let image = prepared.withLock({ $0 }) { return try await settle(session, image) }
             if let image = try await services.backend.imageAtHand(spec) { return try await settle(session, image) }
             // A server that died while it pulled left the session building.
-            if lifecycle.handle(.imageNeeded) == .prepareImage || session.status == .building { try await pull(session, spec) }
+            if lifecycle.handle(.imageNeeded) == .prepareImage || session.status == .building {
+                // Somebody wants the session's end: its row says so.
+                guard try await pull(session, spec) else { return }
+            }
             try await settle(session, try await services.backend.prepare(ImageSpec(name: session.image)) { _ in })
         } catch {
             switch error {
@@ -130,13 +133,16 @@ struct SessionRunner {
         }
     }
 
-    /// Pulls, showing progress in the row; ended early when somebody wants the session's end.
-    private func pull(_ session: Session, _ spec: ImageSpec) async throws(BackendError) {
+    /// Pulls, showing progress in the row.
+    ///
+    /// - Returns: false if it was ended early, since somebody wants the session's end.
+    private func pull(_ session: Session, _ spec: ImageSpec) async throws(BackendError) -> Bool {
         let progress = Latest("pulling \(spec.name)")
         do {
-            try await withThrowingTaskGroup(of: Void.self) { group in
+            return try await withThrowingTaskGroup(of: Bool.self) { group in
                 group.addTask {
                     _ = try await services.backend.prepare(spec) { line in progress.withLock { $0 = line } }
+                    return true
                 }
                 group.addTask {
                     var shown = ""
@@ -151,11 +157,11 @@ struct SessionRunner {
                         let wanted = try await services.watch.wait(for: id, until: .now + .milliseconds(500)) {
                             try await store.session(id)?.intent
                         }
-                        if wanted != nil { return }
+                        if wanted != nil { return false }
                     }
                 }
-                try await group.next()
-                group.cancelAll()
+                defer { group.cancelAll() }
+                return try await group.next() ?? true
             }
         } catch let error as BackendError {
             throw error
@@ -277,7 +283,7 @@ struct SessionRunner {
         guard isRepeated, case .processes(let list) = try await link.request(.list) else { return 0 }
         let elapsed = list.first { $0.processID == AgentMessage.mainProcessID }?.elapsedMicroseconds ?? 0
         // An agent that lies about its past may not bill for more than the sandbox has existed.
-        return min(Int64(clamping: elapsed), Timestamp.now.unixMicroseconds - session.createdAt.unixMicroseconds)
+        return min(Int64(clamping: elapsed), max(0, Timestamp.now.unixMicroseconds - session.createdAt.unixMicroseconds))
     }
 
     /// Later values win; the image's order is kept.

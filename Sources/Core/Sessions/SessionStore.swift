@@ -9,6 +9,9 @@ import FoundationEssentials
 package struct SessionStore: Sendable {
     package static let channel = "execbox_session"
 
+    /// No sandbox uses more at once; an agent may say anything.
+    private static let mostCPUs: Int64 = 1024
+
     private let database: PostgresPool
 
     /// How long a claim holds without being renewed.
@@ -304,16 +307,18 @@ package struct SessionStore: Sendable {
                         \(UsageStore.priceOfSession) AS price
                     FROM sessions s WHERE id = \(id.description) FOR UPDATE
                 ), measured AS (
-                    SELECT id, ended, price, COALESCE((extract(epoch FROM ended - started_at) * 1000)::bigint, 0) AS duration FROM moment
+                    SELECT id, ended, price, GREATEST(0, COALESCE((extract(epoch FROM ended - started_at) * 1000)::bigint, 0)) AS duration
+                    FROM moment
                 )
                 UPDATE sessions SET status = \(end.reason.status.rawValue), reason = \(end.reason.rawValue), error = \(end.error),
                     exit_code = \(end.exitCode.map(Int.init)), signal = \(end.signal), progress = NULL, env_sealed = NULL,
                     ended_at = measured.ended, duration_ms = measured.duration,
                     cost_micros = CASE WHEN \(isFailed) THEN 0
                         ELSE session_cost_micros(measured.price, cpu_millis, memory_mb, measured.duration) END,
-                    cpu_ms = \(report.map { Int64(clamping: $0.cpuMicroseconds / 1000) } ?? 0),
-                    memory_peak_mb = \(report.map { Int(clamping: $0.memoryPeakBytes >> 20) } ?? 0),
-                    oom_kills = \(report.map { Int(clamping: $0.oomKills) } ?? (end.reason == .oomKilled ? 1 : 0)),
+                    cpu_ms = LEAST(\(report.map { Int64(clamping: $0.cpuMicroseconds / 1000) } ?? 0)::bigint,
+                        measured.duration * \(Self.mostCPUs)),
+                    memory_peak_mb = \(report.map { Int(Int32(clamping: $0.memoryPeakBytes >> 20)) } ?? 0),
+                    oom_kills = \(report.map { Int(Int32(clamping: $0.oomKills)) } ?? (end.reason == .oomKilled ? 1 : 0)),
                     stdout_bytes = \(report.map { Int64(clamping: $0.stdoutBytes) } ?? 0),
                     stderr_bytes = \(report.map { Int64(clamping: $0.stderrBytes) } ?? 0),
                     claimed_by = NULL, claimed_until = NULL

@@ -271,7 +271,8 @@ package struct Sessions: Sendable {
             throw Self.alreadyEnded(session)
         }
         services.watch.changed(session.id)
-        supervisor.start(session.id)
+        // Another host's sessions are its own server's to end.
+        if session.node == services.settings.node { supervisor.start(session.id) }
         return try await ended(after: session)
     }
 

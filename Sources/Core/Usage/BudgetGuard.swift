@@ -34,10 +34,10 @@ package struct BudgetGuard: Service {
             guard let due = try await usage.checkBudget(of: account) else { continue }
             for id in due.sessions {
                 let error = "the account's monthly cost limit of \(due.limitMicros) micro-USD is reached"
-                guard try await services.store.want(.budgetExceeded, error: error, graceMs: nil, of: id) != nil else { continue }
+                guard let session = try await services.store.want(.budgetExceeded, error: error, graceMs: nil, of: id) else { continue }
                 services.log.info("A session ends for its account's cost limit", metadata: ["session": "\(id)", "account": "\(account)"])
                 services.watch.changed(id)
-                supervisor.start(id)
+                if session.node == services.settings.node { supervisor.start(id) }
             }
         }
     }

@@ -5,8 +5,8 @@ import ServiceLifecycle
 /// Delivers what is due, on every replica: each delivery is claimed, sent and written back. At least once, since a replica may end in between.
 package struct WebhookDispatcher: Service {
     private static let mostAtOnce = 16
-    /// A slow receiver must not take all places.
-    private static let mostPerWebhook = 4
+    /// An account's slow receivers must not take all places.
+    private static let mostPerAccount = 4
 
     private let store: WebhookStore
     private let seal: SecretSeal
@@ -33,10 +33,10 @@ package struct WebhookDispatcher: Service {
                         let room = free.withLock { $0 }
                         guard room > 0 else { return nil }
                         do {
-                            let due = try await store.claimDue(limit: room, perWebhook: Self.mostPerWebhook)
+                            let due = try await store.claimDue(limit: room, perAccount: Self.mostPerAccount)
                             return due.isEmpty ? nil : due
                         } catch {
-                            log.debug("Looking for due webhooks failed", metadata: ["error": "\(error)"])
+                            log.warning("Looking for due webhooks failed", metadata: ["error": "\(error)"])
                             return nil
                         }
                     }

@@ -9,6 +9,15 @@ package enum WebhookEvent: String, Sendable, CaseIterable {
     case keyRotated = "key.rotated"
     case keyDeleted = "key.deleted"
 
+    /// What a key needs to be told of it: a webhook shows no more than its maker may see.
+    var scope: Scope {
+        switch self {
+        case .sessionEnded: .sessionsRead
+        case .quotaThreshold: .usage
+        case .keyCreated, .keyUpdated, .keyRotated, .keyDeleted: .keys
+        }
+    }
+
     init?(_ action: AuditEntry.Action) {
         switch action {
         case .keyCreated: self = .keyCreated

@@ -73,10 +73,16 @@ package struct WebhookStore: Sendable {
         }
     }
 
+    /// - Parameter check: is given the events of the changed webhook, and throws if they may not be.
     /// - Returns: nil if there is no such webhook.
-    package func update(_ id: WebhookID, of account: AccountID, _ change: WebhookChange, by actor: AuditActor) async throws -> Webhook? {
+    package func update(
+        _ id: WebhookID, of account: AccountID, _ change: WebhookChange, by actor: AuditActor,
+        check: @Sendable (Set<WebhookEvent>) throws -> Void = { _ in }
+    ) async throws -> Webhook? {
         try await database.withTransaction { transaction in
+            _ = try await transaction.query("SELECT 1 FROM webhooks WHERE id = \(id.description) FOR UPDATE")
             guard let old = try await Self.webhook(id, of: account, transaction) else { return nil }
+            try check(change.events ?? old.events)
             _ = try await transaction.execute(
                 """
                 UPDATE webhooks SET url = \(change.url ?? old.url), is_active = \(change.isActive ?? old.isActive),
@@ -154,22 +160,36 @@ package struct WebhookStore: Sendable {
 
     // MARK: Delivery
 
-    /// Takes deliveries that are due: at most `limit`, and of one webhook at most `perWebhook`.
-    func claimDue(limit: Int, perWebhook: Int) async throws -> [WebhookAttempt] {
-        let rows = try await database.query(
-            """
-            WITH due AS (
-                SELECT id FROM webhook_deliveries d WHERE status = 'pending' AND next_attempt_at <= now()
-                    AND (claimed_until IS NULL OR claimed_until < now())
-                    AND (SELECT count(*) FROM webhook_deliveries o WHERE o.webhook_id = d.webhook_id AND o.status = 'pending'
-                        AND (o.claimed_until > now() OR (o.next_attempt_at <= now() AND o.id < d.id))) < \(perWebhook)
-                ORDER BY next_attempt_at LIMIT \(limit) FOR UPDATE SKIP LOCKED
+    /// Takes deliveries that are due, in turn of one account after the other: at most `limit`, and so that of one account no more than
+    /// `perAccount` are under way.
+    func claimDue(limit: Int, perAccount: Int) async throws -> [WebhookAttempt] {
+        let rows = try await database.withTransaction { transaction in
+            // Replicas claim one after the other, so that together they keep the limit.
+            _ = try await transaction.query("SELECT pg_advisory_xact_lock(hashtext('execbox_webhooks'))")
+            return try await transaction.query(
+                """
+                WITH claimed AS (
+                    SELECT w.account_id, count(*) AS count FROM webhook_deliveries d JOIN webhooks w ON w.id = d.webhook_id
+                    WHERE d.status = 'pending' AND d.claimed_until > now() GROUP BY 1
+                ), free AS (
+                    SELECT w.account_id, d.id, d.next_attempt_at,
+                        row_number() OVER (PARTITION BY w.account_id ORDER BY d.next_attempt_at, d.id) AS place
+                    FROM webhooks w, LATERAL (
+                        SELECT id, next_attempt_at FROM webhook_deliveries d
+                        WHERE d.webhook_id = w.id AND status = 'pending' AND next_attempt_at <= now()
+                            AND (claimed_until IS NULL OR claimed_until < now())
+                        ORDER BY next_attempt_at, id LIMIT \(perAccount)) d
+                    WHERE w.is_active AND w.deleted_at IS NULL
+                ), due AS (
+                    SELECT id FROM free LEFT JOIN claimed USING (account_id) WHERE place + COALESCE(claimed.count, 0) <= \(perAccount)
+                    ORDER BY place, next_attempt_at LIMIT \(limit)
+                )
+                UPDATE webhook_deliveries d SET claimed_until = now() + make_interval(secs => \(Self.claimSeconds))
+                FROM due, webhooks w WHERE d.id = due.id AND w.id = d.webhook_id
+                RETURNING d.id, d.event, d.payload, d.attempts, w.id AS webhook_id, w.url, w.secret_sealed
+                """
             )
-            UPDATE webhook_deliveries d SET claimed_until = now() + make_interval(secs => \(Self.claimSeconds))
-            FROM due, webhooks w WHERE d.id = due.id AND w.id = d.webhook_id
-            RETURNING d.id, d.event, d.payload, d.attempts, w.id AS webhook_id, w.url, w.secret_sealed
-            """
-        )
+        }
         return try rows.map { row in
             guard let webhook = WebhookID(try row.decode(String.self, "webhook_id")) else {
                 throw ExecboxError(.internal, "internal error", privateDetail: "a webhook's row of unknown form")
@@ -241,8 +261,14 @@ package struct WebhookStore: Sendable {
         }
     }
 
-    /// Deliveries are kept for a month.
+    /// Deliveries are kept for a month. What never had its turn, since its webhook is switched off, say, fails in time too.
     package func sweep() async throws {
+        _ = try await database.execute(
+            """
+            UPDATE webhook_deliveries SET status = 'failed', ended_at = now(), last_error = COALESCE(last_error, 'its time was over')
+            WHERE status = 'pending' AND expires_at < now() AND (claimed_until IS NULL OR claimed_until < now())
+            """
+        )
         _ = try await database.execute(
             "DELETE FROM webhook_deliveries WHERE status <> 'pending' AND ended_at < now() - interval '30 days'")
     }

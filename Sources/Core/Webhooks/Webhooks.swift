@@ -19,10 +19,12 @@ package struct Webhooks: Sendable {
         return webhook
     }
 
+    /// - Throws: `forbidden` for an event of which the caller may see nothing.
     /// - Returns: the webhook, and the secret its deliveries are signed with, which cannot be had again.
     package func create(
         url: String, events: Set<WebhookEvent>, by caller: Caller, idempotency: IdempotencyClaim?
     ) async throws -> (secret: String, webhook: Webhook) {
+        for event in events { try caller.require(event.scope) }
         let id = WebhookID.make(unixMilliseconds: UInt64(clamping: Timestamp.now.unixMicroseconds / 1000))
         let secret = APIKey.makeWebhookSecret()
         let webhook = Webhook(id: id, accountID: caller.accountID, url: url, events: events, isActive: true, createdAt: .now)
@@ -33,9 +35,12 @@ package struct Webhooks: Sendable {
     }
 
     package func update(_ id: String, _ change: WebhookChange, by caller: Caller) async throws -> Webhook {
-        guard let id = WebhookID(id), let webhook = try await store.update(id, of: caller.accountID, change, by: .key(caller.keyID)) else {
-            throw Self.notFound
+        guard let id = WebhookID(id) else { throw Self.notFound }
+        let webhook = try await store.update(id, of: caller.accountID, change, by: .key(caller.keyID)) { events in
+            // Also where only the address is another one.
+            for event in events { try caller.require(event.scope) }
         }
+        guard let webhook else { throw Self.notFound }
         return webhook
     }
 

@@ -51,7 +51,7 @@ struct ExecRoutes {
             try await once.record(claim, resource: id)
             return try .json(ExecStartedBody(id: id), status: .accepted)
         }
-        if claim?.isTakeover == true, body.stdin?.isEmpty == false, let id = exec.id,
+        if claim != nil, body.stdin?.isEmpty == false, let id = exec.id,
             try await execs.list(in: session).contains(where: { $0.processID == id && $0.exit == nil })
         {
             // How much of its stdin it got is not known: it can neither be fed again nor be left to wait.
