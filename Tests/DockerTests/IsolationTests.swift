@@ -27,7 +27,7 @@ struct IsolationTests {
             #expect(!engine.backend.capabilities.isIsolationUnproved)
             let missing = try await engine.backend.hostRules.missing()
             #expect(missing == [])
-            #expect(try await engine.backend.probeIsolation() == .proved)
+            #expect(try await engine.backend.confirmedIsolation() == .proved)
             #expect(try await engine.backend.list() == [])
         }
     }
@@ -62,7 +62,7 @@ struct IsolationTests {
                 // Other installations on this host move their own jumps at any time.
                 try await until { try await backend.hostRules.missing().isEmpty }
             }
-            #expect(try await backend.probeIsolation() == .proved)
+            #expect(try await backend.confirmedIsolation() == .proved)
         }
     }
 
@@ -161,7 +161,7 @@ struct IsolationTests {
             #expect(!(try await HostCommand("ip", ["link"]).output()).contains(engine.configuration.bridgeName))
             try await engine.backend.removeHostRules()
             try await engine.backend.installHostRules()
-            #expect(try await engine.backend.probeIsolation() == .proved)
+            #expect(try await engine.backend.confirmedIsolation() == .proved)
         }
     }
 

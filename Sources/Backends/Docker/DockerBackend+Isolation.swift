@@ -47,7 +47,7 @@ extension DockerBackend {
         do {
             try await network.ensure()
             try await installHostRules()
-            if case .refuted(let why) = try await provenOutcome() { refusal = why }
+            if case .refuted(let why) = try await confirmedIsolation() { refusal = why }
         } catch let error as BackendError {
             // The engine being away is no statement on isolation.
             if case .unavailable = error { throw error }
@@ -71,12 +71,23 @@ extension DockerBackend {
         }
     }
 
+    /// What a sandbox can reach, told apart from what others do to the host's rules at the same time. Needs `start()`.
+    ///
     /// Another server's check of the same rules may end this one's positive control early: tried again.
-    private func provenOutcome() async throws -> IsolationProbe.Outcome {
+    ///
+    /// Docker takes its jump from FORWARD to DOCKER-USER out and puts it back whenever somebody makes a network on the engine; for that
+    /// moment no rule of ours holds. What was reached then refutes nothing if two further probes in a row reach nothing.
+    package func confirmedIsolation() async throws -> IsolationProbe.Outcome {
         var outcome = IsolationProbe.Outcome.proved
         for _ in 0..<3 {
             outcome = try await probeIsolation()
-            guard case .refuted(let why) = outcome, why.contains("inconclusive") else { return outcome }
+            guard case .refuted(let why) = outcome else { return outcome }
+            if why.contains("inconclusive") { continue }
+            try await installHostRules()
+            for _ in 0..<2 {
+                guard case .proved = try await probeIsolation() else { return outcome }
+            }
+            return .proved
         }
         return outcome
     }
