@@ -71,8 +71,10 @@ final class StdinGate: Sendable {
             await withCheckedContinuation { (continuation: CheckedContinuation<Void, Never>) in
                 let isOver = state.withLock { state in
                     let mayProceed = state.isEnded || state.connection != nil && (limit == 0 || state.credit != 0)
-                    if !mayProceed && !Task.isCancelled { state.waiters[id] = continuation }
-                    return mayProceed || Task.isCancelled
+                    // Asked once: between two answers `onCancel` could resume it too.
+                    let isOver = mayProceed || Task.isCancelled
+                    if !isOver { state.waiters[id] = continuation }
+                    return isOver
                 }
                 if isOver { continuation.resume() }
             }

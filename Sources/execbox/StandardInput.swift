@@ -17,8 +17,10 @@ final class StandardInput: Sendable {
         await withTaskCancellationHandler {
             await withCheckedContinuation { (continuation: CheckedContinuation<[UInt8]?, Never>) in
                 let isCancelled = waiter.withLock { waiter in
-                    if !Task.isCancelled { waiter = continuation }
-                    return Task.isCancelled
+                    // Asked once: between two answers `onCancel` could resume it too.
+                    let isCancelled = Task.isCancelled
+                    if !isCancelled { waiter = continuation }
+                    return isCancelled
                 }
                 guard !isCancelled else { return continuation.resume(returning: nil) }
                 queue.async { self.resume(returning: Platform.read(STDIN_FILENO, max: 64 * 1024)) }
