@@ -7,8 +7,8 @@ public protocol Identifier: Hashable, Sendable, CustomStringConvertible {
 
 extension Identifier {
     /// Nil unless the text is the prefix followed by a canonical ULID.
-    public init?(_ text: some StringProtocol) {
-        guard text.hasPrefix(Self.prefix), let ulid = ULID(text.dropFirst(Self.prefix.count)) else { return nil }
+    public init?(_ text: String) {
+        guard text.hasPrefix(Self.prefix), let ulid = ULID(Substring(text.utf8.dropFirst(Self.prefix.utf8.count))) else { return nil }
         self.init(ulid: ulid)
     }
 

@@ -61,13 +61,15 @@ package struct ExecboxApplication {
     /// Every route that is served, for comparison with `openapi/openapi.yaml`.
     package var routes: [Route] {
         var routes: [Route] = []
-        _ = router { routes.append($0) }
+        _ = router(record: { routes.append($0) })
         return routes
     }
 
-    private func router(record: @escaping (Route) -> Void = { _ in }) -> Router<ServerContext> {
+    private func router(
+        record: @escaping (Route) -> Void = { _ in }, onAnswer: @escaping @Sendable (RequestRecord) -> Void = { _ in }
+    ) -> Router<ServerContext> {
         let router = Router(context: ServerContext.self)
-        router.add(middleware: RequestIdentity())
+        router.add(middleware: RequestIdentity(onAnswer: onAnswer))
         health.add(to: RouteTable(group: router.group(""), prefix: "", record: record))
         let once = IdempotentRoute(idempotency: idempotency)
         SignUpRoutes(
@@ -93,13 +95,16 @@ package struct ExecboxApplication {
     }
 
     /// A service that listens on `address` until it is shut down; streams then get 1001.
+    ///
+    /// - Parameter onAnswer: told of every request once its answer's head is known.
     package func server(
         address: BindAddress,
         group: any EventLoopGroup,
         log: Logger,
+        onAnswer: @escaping @Sendable (RequestRecord) -> Void = { _ in },
         onRunning: @escaping @Sendable (any Channel) async -> Void = { _ in }
     ) -> some ApplicationProtocol {
-        let responder = router().buildResponder()
+        let responder = router(onAnswer: onAnswer).buildResponder()
         return Application(
             responder: responder,
             server: .http1WithStreams(responder),

@@ -30,6 +30,7 @@ extension Request {
     fileprivate static func decodePercents(_ text: Substring) throws -> String { try decode(text, isForm: false) }
 
     private static func decode(_ text: Substring, of name: String? = nil, isForm: Bool = true) throws -> String {
+        guard text.utf8.contains(where: { $0 == UInt8(ascii: "%") || isForm && $0 == UInt8(ascii: "+") }) else { return String(text) }
         var bytes: [UInt8] = []
         var rest = text.utf8[...]
         while let byte = rest.popFirst() {

@@ -10,8 +10,7 @@ package struct ServerContext: UpgradableRequestContext {
     package let upgrade: UpgradeSlot
     /// Written by `RateLimiting`, read by `RequestIdentity` for answers of every kind.
     package let rate: RateSlot
-    /// The connection's other end; nil unless it is an IP connection.
-    package let peer: IPAddress?
+    private let remoteAddress: SocketAddress?
     /// The caller's `X-Request-Id`, or one made here.
     package var requestID: String
     /// Set by `Authentication`; routes behind it may rely on it.
@@ -21,9 +20,12 @@ package struct ServerContext: UpgradableRequestContext {
         coreContext = CoreRequestContextStorage(source: source)
         upgrade = UpgradeSlot()
         rate = RateSlot()
-        peer = source.channel.remoteAddress?.ipAddress.flatMap(IPAddress.init)
+        remoteAddress = source.channel.remoteAddress
         requestID = ""
     }
+
+    /// The connection's other end; nil unless it is an IP connection.
+    package var peer: IPAddress? { remoteAddress?.ipAddress.flatMap(IPAddress.init) }
 
     package var caller: Caller {
         get throws {

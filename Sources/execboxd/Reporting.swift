@@ -1,7 +1,6 @@
 import ArgumentParser
 import ExecboxModel
 import ExecboxPostgres
-import Foundation
 
 /// Runs a command; whatever it throws becomes one line on standard error and exit code 1.
 func reporting(_ body: () async throws -> Void) async throws {
@@ -16,7 +15,7 @@ func reporting(_ body: () async throws -> Void) async throws {
             case let error as PostgresError: error.debugDescription
             default: "\(error)"
             }
-        FileHandle.standardError.write(Data("execboxd: \(text)\n".utf8))
+        LogOutput.standardError.write(Array("execboxd: \(text)\n".utf8), isUrgent: true)
         throw ExitCode.failure
     }
 }

@@ -97,10 +97,12 @@ struct ServerAssembly {
             ),
             presenter: SessionPresenter(publicHost: configuration.publicHost)
         )
+        let logsAnswers = configuration.logLevel <= .info
         let server = application.server(
             address: .hostname(configuration.host, port: configuration.port),
             group: MultiThreadedEventLoopGroup.singleton,
-            log: log
+            log: log,
+            onAnswer: { if logsAnswers { Self.log($0) } }
         ) { channel in
             log.info("Serving", metadata: ["address": "\(channel.localAddress.map { "\($0)" } ?? "?")", "node": "\(configuration.node)"])
         }
@@ -135,6 +137,16 @@ struct ServerAssembly {
         // What does not even end when it is cancelled is a bug, and must not keep a supervisor waiting.
         group.maximumCancellationDuration = .seconds(10)
         try await ServiceGroup(configuration: group).run()
+    }
+
+    private static func log(_ record: RequestRecord) {
+        var line = JSONLine(level: .info, message: "Request")
+        line.add("durationMs", String(record.durationMs))
+        line.add("method", record.method)
+        line.add("path", record.path)
+        line.add("requestId", record.requestID)
+        line.add("status", String(record.status))
+        LogOutput.standardError.write(line.finished(), isUrgent: false)
     }
 }
 

@@ -30,12 +30,20 @@ package struct APIKey: Sendable {
 
     /// Nil for anything that has not a key's form.
     package init?(_ text: String) {
-        let parts = text.utf8.split(separator: UInt8(ascii: "_"), omittingEmptySubsequences: false)
-        guard parts.count == 3, parts[0].elementsEqual("eb".utf8), parts[1].count == Self.publicLength,
-            parts[2].count == Self.secretLength, parts[1].allSatisfy(Self.alphabet.contains),
-            parts[2].allSatisfy(Self.alphabet.contains)
+        let bytes = Array(text.utf8)
+        guard bytes.count == 3 + Self.publicLength + 1 + Self.secretLength, bytes.starts(with: "eb_".utf8) else { return nil }
+        let publicID = bytes[3..<3 + Self.publicLength]
+        let secret = bytes[(publicID.endIndex + 1)...]
+        guard bytes[publicID.endIndex] == UInt8(ascii: "_"), publicID.allSatisfy(Self.isInAlphabet), secret.allSatisfy(Self.isInAlphabet)
         else { return nil }
-        self.init(publicID: String(decoding: parts[1], as: UTF8.self), secret: String(decoding: parts[2], as: UTF8.self))
+        self.init(publicID: String(decoding: publicID, as: UTF8.self), secret: String(decoding: secret, as: UTF8.self))
+    }
+
+    private static func isInAlphabet(_ byte: UInt8) -> Bool {
+        switch byte {
+        case UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "A")...UInt8(ascii: "Z"), UInt8(ascii: "a")...UInt8(ascii: "z"): true
+        default: false
+        }
     }
 
     /// The same secret under another public id: what a rotated key is.
@@ -45,12 +53,17 @@ package struct APIKey: Sendable {
     package var text: String { "eb_\(publicID)_\(secret)" }
 
     /// What is stored. The secret is random, so that a fast hash is as good as a slow one.
-    package var secretHash: [UInt8] { Array(SHA256.hash(data: Array(secret.utf8))) }
+    package var secretHash: [UInt8] { Array(digest) }
 
     /// Compares without telling by its time how much was right.
-    package func matches(hash: [UInt8]) -> Bool {
-        let own = secretHash
-        guard own.count == hash.count else { return false }
-        return zip(own, hash).reduce(into: UInt8(0)) { $0 |= $1.0 ^ $1.1 } == 0
+    package func matches(hash: [UInt8]) -> Bool { digest == hash }
+
+    private var digest: SHA256Digest {
+        var secret = secret
+        return secret.withUTF8 { characters in
+            var function = SHA256()
+            function.update(bufferPointer: UnsafeRawBufferPointer(characters))
+            return function.finalize()
+        }
     }
 }

@@ -9,9 +9,15 @@ package final class Authenticator: Sendable {
         var usedMark: ContinuousClock.Instant?
     }
 
-    private struct Known {
-        var key: Key
-        var tier: Tier
+    /// An object, since it is handed out with every request.
+    private final class Known: Sendable {
+        let key: Key
+        let caller: Caller
+
+        init(key: Key, caller: Caller) {
+            self.key = key
+            self.caller = caller
+        }
     }
 
     /// More keys than this at once, and the cache starts over.
@@ -36,7 +42,7 @@ package final class Authenticator: Sendable {
             known.key.isValid(at: now)
         else { throw Self.unauthenticated }
         try await markUsed(known.key)
-        return Caller(known.key, tier: known.tier)
+        return known.caller
     }
 
     package static var unauthenticated: ExecboxError {
@@ -88,7 +94,7 @@ package final class Authenticator: Sendable {
         var known: Known?
         var until = ContinuousClock.now + .seconds(1)
         if let key = try await store.key(publicID: publicID), let account = try await accounts.account(key.accountID) {
-            known = Known(key: key, tier: account.tier)
+            known = Known(key: key, caller: Caller(key, tier: account.tier))
             // From that moment on it is another tier.
             if let left = account.tierExpiresAt.map({ $0.unixMicroseconds - Timestamp.now.unixMicroseconds }), left > 0 {
                 until = min(until, .now + .microseconds(left))

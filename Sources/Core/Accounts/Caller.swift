@@ -6,22 +6,27 @@ package struct Caller: Hashable, Sendable {
     package var keyID: KeyID
     package var publicID: String
     package var scopes: Set<Scope>
-    /// The key's own limit, within the tier's.
-    package var requestsPerSecond: Int?
     /// The account's, as it was when the key was looked up, a second ago at most.
     package var tier: Tier
+    /// What its requests count against.
+    package let rateLimits: [RateLimit]
 
-    package init(accountID: AccountID, keyID: KeyID, publicID: String, scopes: Set<Scope>, tier: Tier) {
+    /// - Parameter requestsPerSecond: the key's own limit, within the tier's.
+    package init(
+        accountID: AccountID, keyID: KeyID, publicID: String, scopes: Set<Scope>, tier: Tier, requestsPerSecond: Int? = nil
+    ) {
         self.accountID = accountID
         self.keyID = keyID
         self.publicID = publicID
         self.scopes = scopes
         self.tier = tier
+        rateLimits = RateLimit.requests(of: accountID, tier: tier, keyID: keyID, own: requestsPerSecond)
     }
 
     init(_ key: Key, tier: Tier) {
-        self.init(accountID: key.accountID, keyID: key.id, publicID: key.publicID, scopes: key.scopes, tier: tier)
-        requestsPerSecond = key.requestsPerSecond
+        self.init(
+            accountID: key.accountID, keyID: key.id, publicID: key.publicID, scopes: key.scopes, tier: tier,
+            requestsPerSecond: key.requestsPerSecond)
     }
 
     /// - Throws: `forbidden`, naming the scope.

@@ -27,6 +27,17 @@ struct RateBuckets: Sendable {
         /// Until then there is nothing to be had.
         var emptyUntil: Instant?
         var isAsked = false
+
+        /// A lease that nobody used is given up. A bucket that fills slowly may stay empty for longer.
+        mutating func expire(at now: Instant) {
+            guard !isAsked, leasedAt.duration(to: now) >= RateBuckets.leaseTime, emptyUntil.map({ $0 <= now }) ?? true else { return }
+            self = Bucket(leasedAt: now)
+        }
+
+        func status(of limit: RateLimit, at now: Instant) -> RateStatus {
+            let refilled = leasedAt.duration(to: now).inSeconds * limit.rate
+            return RateStatus(limit, tokens: Double(tokens) + shared + refilled)
+        }
     }
 
     /// A lease that nobody uses is forgotten, so that no replica saves up.
@@ -37,21 +48,35 @@ struct RateBuckets: Sendable {
 
     /// Takes one token of each bucket, or none of any.
     mutating func take(_ limits: [RateLimit], at now: Instant) -> Decision {
-        for limit in limits { expire(limit.subject, at: now) }
-        for limit in limits {
-            guard let bucket = buckets[limit.subject], bucket.tokens == 0, let until = bucket.emptyUntil, until > now else { continue }
-            return .refused(limit, retryAfter: now.duration(to: until), status(of: limit, at: now))
+        // Looked up once: a subject's text takes longer to hash than all the rest.
+        let places = limits.map { buckets.index(forKey: $0.subject) }
+        for (limit, place) in zip(limits, places) {
+            guard let place else { continue }
+            buckets.values[place].expire(at: now)
+            let bucket = buckets.values[place]
+            guard bucket.tokens == 0, let until = bucket.emptyUntil, until > now else { continue }
+            return .refused(limit, retryAfter: now.duration(to: until), bucket.status(of: limit, at: now))
         }
-        let missing = limits.filter { (buckets[$0.subject]?.tokens ?? 0) == 0 }
-        if let asked = missing.first(where: { buckets[$0.subject]?.isAsked == true }) { return .wait(subject: asked.subject) }
+        var missing: [RateLimit] = []
+        for (limit, place) in zip(limits, places) {
+            let bucket = place.map { buckets.values[$0] }
+            guard (bucket?.tokens ?? 0) == 0 else { continue }
+            if bucket?.isAsked == true { return .wait(subject: limit.subject) }
+            missing.append(limit)
+        }
         guard missing.isEmpty else {
             forgetSome(at: now)
             for limit in missing { buckets[limit.subject, default: Bucket(leasedAt: now)].isAsked = true }
             return .lease(missing)
         }
-        for limit in limits { buckets[limit.subject]?.tokens -= 1 }
-        let states = limits.map { status(of: $0, at: now) }
-        return .admitted(states.min { $0.remaining < $1.remaining } ?? RateStatus(limit: 0, remaining: 0, resetSeconds: 0))
+        var least: RateStatus?
+        for (limit, place) in zip(limits, places) {
+            guard let place else { continue }
+            buckets.values[place].tokens -= 1
+            let status = buckets.values[place].status(of: limit, at: now)
+            if status.remaining < least?.remaining ?? .max { least = status }
+        }
+        return .admitted(least ?? RateStatus(limit: 0, remaining: 0, resetSeconds: 0))
     }
 
     mutating func leased(_ grants: [Grant], of limits: [RateLimit], at now: Instant) {
@@ -73,21 +98,6 @@ struct RateBuckets: Sendable {
     }
 
     func isAsked(_ subject: String) -> Bool { buckets[subject]?.isAsked ?? false }
-
-    private mutating func expire(_ subject: String, at now: Instant) {
-        guard let bucket = buckets[subject], !bucket.isAsked, bucket.leasedAt.duration(to: now) >= Self.leaseTime else { return }
-        // A bucket that fills slowly may stay empty for longer.
-        guard let until = bucket.emptyUntil, until > now else {
-            buckets[subject] = nil
-            return
-        }
-    }
-
-    private func status(of limit: RateLimit, at now: Instant) -> RateStatus {
-        guard let bucket = buckets[limit.subject] else { return RateStatus(limit, tokens: 0) }
-        let refilled = bucket.leasedAt.duration(to: now).inSeconds * limit.rate
-        return RateStatus(limit, tokens: Double(bucket.tokens) + bucket.shared + refilled)
-    }
 
     private mutating func forgetSome(at now: Instant) {
         guard buckets.count >= Self.maxBuckets else { return }

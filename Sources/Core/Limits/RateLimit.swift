@@ -25,13 +25,13 @@ package struct RateLimit: Hashable, Sendable {
     package static let requestsPerSecond = "requests_per_second"
 
     /// What a caller's requests count against. A key without a limit of its own shares the account's, which its tier gives.
-    package static func requests(of caller: Caller) -> [RateLimit] {
+    static func requests(of accountID: AccountID, tier: Tier, keyID: KeyID, own: Int?) -> [RateLimit] {
         let account = RateLimit(
-            subject: "account:\(caller.accountID)", name: requestsPerSecond, owner: "account", capacity: caller.tier.requestsPerSecond,
+            subject: "account:\(accountID)", name: requestsPerSecond, owner: "account", capacity: tier.requestsPerSecond,
             window: .seconds(1))
-        guard let own = caller.requestsPerSecond, own < caller.tier.requestsPerSecond else { return [account] }
+        guard let own, own < tier.requestsPerSecond else { return [account] }
         return [
-            RateLimit(subject: "key:\(caller.keyID)", name: requestsPerSecond, owner: "key", capacity: own, window: .seconds(1)), account,
+            RateLimit(subject: "key:\(keyID)", name: requestsPerSecond, owner: "key", capacity: own, window: .seconds(1)), account,
         ]
     }
 

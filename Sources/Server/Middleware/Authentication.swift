@@ -21,9 +21,9 @@ struct Authentication: RouterMiddleware {
 
     static func bearer(of request: Request) -> String? {
         if let header = request.headers[.authorization] {
-            let parts = header.split(separator: " ", maxSplits: 1)
-            guard parts.count == 2, parts[0].lowercased() == "bearer" else { return nil }
-            return parts[1].trimmingPrefix { $0 == " " }.description
+            let space = UInt8(ascii: " ")
+            guard let end = header.utf8.firstIndex(of: space), header[..<end].lowercased() == "bearer" else { return nil }
+            return String(Substring(header.utf8[end...].drop { $0 == space }))
         }
         return request.offeredSubprotocols.first { $0.hasPrefix(bearerSubprotocol) }.map { String($0.dropFirst(bearerSubprotocol.count)) }
     }

@@ -58,6 +58,7 @@ struct StreamRoutes {
         headers: HTTPFields
     ) -> WebSocketAnswer {
         var log = context.logger
+        log[metadataKey: "requestId"] = "\(context.requestID)"
         log[metadataKey: "session"] = "\(session.id)"
         let relay = StreamRelay(
             services: services,

@@ -27,7 +27,7 @@ final class RequestFilter: ChannelDuplexHandler, RemovableChannelHandler {
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         guard !hasFailed else { return }
-        guard case .head(var head) = Self.unwrapInboundIn(data) else { return context.fireChannelRead(data) }
+        guard case .head(let head) = Self.unwrapInboundIn(data) else { return context.fireChannelRead(data) }
         guard head.uri.utf8.count <= maxHeaderBytes else {
             if answersOwed == 0 { return refuse(context, isTooLarge: true) }
             hasFailed = true
@@ -37,9 +37,13 @@ final class RequestFilter: ChannelDuplexHandler, RemovableChannelHandler {
         if !sawFirstHead {
             sawFirstHead = true
             firstHeadSeen()
-            if !Self.isWebSocketUpgrade(head) { head.headers.remove(name: "upgrade") }
+            if !Self.isWebSocketUpgrade(head) {
+                var head = head
+                head.headers.remove(name: "upgrade")
+                return context.fireChannelRead(Self.wrapInboundOut(.head(head)))
+            }
         }
-        context.fireChannelRead(Self.wrapInboundOut(.head(head)))
+        context.fireChannelRead(data)
     }
 
     func write(context: ChannelHandlerContext, data: NIOAny, promise: EventLoopPromise<Void>?) {
