@@ -89,15 +89,10 @@ package final class AgentLink: Sendable {
         isolation: isolated (any Actor)? = #isolation,
         _ body: (AgentStream) async throws -> Value
     ) async throws -> Value {
-        switch message {
-        case .start, .attach: break
-        default: throw AgentLinkError.refused(AgentFailure(.invalidRequest, "\(message.type) does not open a stream"))
-        }
-        let (connection, answer) = try await exchange(message, .answer, until: deadline(in: timeout))
-        guard case .attached(let first, let end) = answer else { throw AgentLinkError.protocolViolation("\(answer.type) opens no stream") }
+        let (connection, stream) = try await open(message, timeout)
         return try await withTaskCancellationHandler {
             do {
-                let value = try await body(AgentStream(connection: connection, first: first, end: end))
+                let value = try await body(stream)
                 await connection.drain()
                 await connection.closeAndWait(.closed)
                 return value
@@ -108,6 +103,22 @@ package final class AgentLink: Sendable {
         } onCancel: {
             connection.close(.cancelled)
         }
+    }
+
+    /// Sends `start` or `attach` and hands its stream over to whoever holds what is returned.
+    package func openStream(_ message: AgentMessage, timeout: Duration = .seconds(10)) async throws(AgentLinkError) -> OpenAgentStream {
+        let (connection, stream) = try await open(message, timeout)
+        return OpenAgentStream(stream: stream, connection: connection)
+    }
+
+    private func open(_ message: AgentMessage, _ timeout: Duration) async throws(AgentLinkError) -> (AgentConnection, AgentStream) {
+        switch message {
+        case .start, .attach: break
+        default: throw AgentLinkError.refused(AgentFailure(.invalidRequest, "\(message.type) does not open a stream"))
+        }
+        let (connection, answer) = try await exchange(message, .answer, until: deadline(in: timeout))
+        guard case .attached(let first, let end) = answer else { throw AgentLinkError.protocolViolation("\(answer.type) opens no stream") }
+        return (connection, AgentStream(connection: connection, first: first, end: end))
     }
 
     // MARK: Exchange

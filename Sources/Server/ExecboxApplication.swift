@@ -86,6 +86,7 @@ package struct ExecboxApplication {
         LogRoutes(services: services, sessions: sessions).add(to: routes)
         AccountRoutes(accounts: accounts, keys: keys).add(to: routes)
         KeyRoutes(keys: keys, once: once).add(to: routes)
+        FileRoutes(sessions: sessions, files: Files(services: services, sessions: sessions), once: once).add(to: routes)
         UsageRoutes(reports: usage).add(to: routes)
         WebhookRoutes(webhooks: webhooks, once: once).add(to: routes)
         AdminRoutes(administration: administration, keys: keys, once: once).add(to: routes)

@@ -27,10 +27,27 @@ extension Request {
         }
     }
 
+    /// The same with values of any bytes.
+    func rawQueryItems() throws -> [(name: String, value: [UInt8])] {
+        guard let query = uri.query else { return [] }
+        return try query.split(separator: "&", omittingEmptySubsequences: true).map { item in
+            let parts = item.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
+            let name = try Self.decode(parts[0])
+            return (name, parts.count > 1 ? try Self.bytes(parts[1], of: name, isForm: true) : [])
+        }
+    }
+
     fileprivate static func decodePercents(_ text: Substring) throws -> String { try decode(text, isForm: false) }
 
     private static func decode(_ text: Substring, of name: String? = nil, isForm: Bool = true) throws -> String {
         guard text.utf8.contains(where: { $0 == UInt8(ascii: "%") || isForm && $0 == UInt8(ascii: "+") }) else { return String(text) }
+        guard let decoded = String(validating: try bytes(text, of: name, isForm: isForm), as: UTF8.self) else {
+            throw ExecboxError.invalid(name ?? "query", "the query is not UTF-8")
+        }
+        return decoded
+    }
+
+    private static func bytes(_ text: Substring, of name: String?, isForm: Bool) throws -> [UInt8] {
         var bytes: [UInt8] = []
         var rest = text.utf8[...]
         while let byte = rest.popFirst() {
@@ -44,10 +61,7 @@ extension Request {
             default: bytes.append(byte)
             }
         }
-        guard let decoded = String(validating: bytes, as: UTF8.self) else {
-            throw ExecboxError.invalid(name ?? "query", "the query is not UTF-8")
-        }
-        return decoded
+        return bytes
     }
 
     private static func hexDigit(_ character: UInt8) -> UInt8? {

@@ -1,4 +1,5 @@
 import ExecboxAgent
+import ExecboxWire
 
 #if canImport(Musl)
     import Musl
@@ -14,6 +15,13 @@ enum ExecboxAgentCommand {
         if arguments == ["--version"] {
             print("execbox-agent \(Configuration.version)")
             return
+        }
+        if arguments.first == "files" {
+            guard let operation = FileOperation(arguments: arguments) else {
+                complain("usage: execbox-agent files is for the server")
+                exit(64)
+            }
+            exit(FileWorker(operation).run())
         }
         guard let configuration = Configuration(arguments: arguments) else {
             complain("usage: execbox-agent --dial-out DIRECTORY | --listen ADDRESS:PORT --secret-sha256 HEX | --version")

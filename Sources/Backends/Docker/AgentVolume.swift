@@ -8,7 +8,7 @@ import FoundationEssentials
 /// The container's image is one of our own with nothing in it, so no registry is needed either.
 struct AgentVolume: Sendable {
     static let mountPoint = "/.execbox/bin"
-    static let programPath = "/.execbox/bin/execbox-agent"
+    static let programPath = AgentProgram.path
     static let socketFolder = "/.execbox/run"
     static let arguments = [programPath, "--dial-out", socketFolder]
 

@@ -98,6 +98,16 @@ void execbox_kill_descendants(void);
 /// Keeps large blocks out of the heap, so that freeing them gives them back.
 void execbox_tune_allocator(void);
 
+/// SHA-256 (FIPS 180-4), piece by piece.
+struct execbox_sha256 {
+    uint32_t state[8];
+    uint64_t length;
+    uint8_t block[64];
+};
+void execbox_sha256_begin(struct execbox_sha256 *hash);
+void execbox_sha256_update(struct execbox_sha256 *hash, const void *bytes, size_t count);
+void execbox_sha256_end(struct execbox_sha256 *hash, uint8_t digest[32]);
+
 int execbox_exited(int status);
 int execbox_exit_code(int status);
 int execbox_term_signal(int status);

@@ -224,7 +224,7 @@ package struct Execs: Sendable {
 
     package func list(in session: Session) async throws -> [ProcessReport] {
         guard case .processes(let list) = try await sessions.request(.list, of: session) else { return [] }
-        return list.filter { $0.processID != AgentMessage.mainProcessID }
+        return list.filter { $0.processID != AgentMessage.mainProcessID && !$0.processID.hasPrefix(Files.processPrefix) }
     }
 
     package func exec(_ id: String, in session: Session) async throws -> ProcessReport {

@@ -7,8 +7,6 @@ struct LaterRoutes {
     let sessionExists: @Sendable (ServerContext) async throws -> Void
 
     func add(to routes: RouteTable) {
-        let files = handler("file transfer")
-        routes.on("sessions/:id/files", [.get: files, .head: files, .post: files, .put: files, .delete: files], scopes: .files)
         let proxy = handler("the port proxy")
         let methods: [HTTPRequest.Method] = [.get, .head, .post, .put, .patch, .delete, .options]
         let all = Dictionary(uniqueKeysWithValues: methods.map { ($0, proxy) })

@@ -1,0 +1,65 @@
+import ExecboxAgentClient
+import ExecboxModel
+import ExecboxWire
+import NIOCore
+
+/// What a file operation in a sandbox answers, one after the other. Every byte is the sandbox's and may be a lie.
+struct FileReplies {
+    private let stream: AgentStream
+    private let onCredit: @Sendable (UInt32) -> Void
+    private var buffer = ByteBuffer()
+    private var complaint: [UInt8] = []
+    private var hasEnded = false
+
+    /// - Parameter onCredit: told when more stdin is taken.
+    init(_ stream: AgentStream, onCredit: @escaping @Sendable (UInt32) -> Void = { _ in }) {
+        self.stream = stream
+        self.onCredit = onCredit
+    }
+
+    /// - Throws: what the operation failed with; `unavailable` if it ended without an answer.
+    mutating func next() async throws -> FileReply {
+        while true {
+            let parsed: (reply: FileReply, length: Int)?
+            do {
+                parsed = try FileReply.parse(buffer.readableBytesView)
+            } catch {
+                throw ExecboxError.unavailable("file transfer in this sandbox", detail: "\(error)")
+            }
+            if let (reply, length) = parsed {
+                buffer.moveReaderIndex(forwardBy: length)
+                if case .failed(let failure) = reply { throw failure.domainError }
+                return reply
+            }
+            guard try await receive() else { throw unanswered }
+        }
+    }
+
+    /// Raw bytes, at most `count` of them, at least one.
+    mutating func content(atMost count: UInt64) async throws -> ByteBuffer {
+        while buffer.readableBytes == 0 {
+            guard try await receive() else { throw unanswered }
+        }
+        return buffer.readSlice(length: Int(min(count, UInt64(buffer.readableBytes)))) ?? ByteBuffer()
+    }
+
+    private var unanswered: ExecboxError {
+        .unavailable("file transfer in this sandbox", detail: String(decoding: complaint, as: UTF8.self))
+    }
+
+    /// - Returns: false once nothing more can come.
+    private mutating func receive() async throws -> Bool {
+        guard !hasEnded, let event = try await stream.next() else { return false }
+        switch event {
+        case .output(let packet) where packet.stream == .stdout:
+            var payload = packet.payload
+            if buffer.readableBytes == 0 { buffer = payload } else { buffer.writeBuffer(&payload) }
+        case .output(let packet): complaint += packet.payload.readableBytesView.prefix(max(0, 1000 - complaint.count))
+        case .credit(let bytes): onCredit(bytes)
+        case .gap: throw ExecboxError.unavailable("file transfer in this sandbox", detail: "output is missing")
+        case .exited: hasEnded = true
+        case .failed(let failure): throw ExecboxError.unavailable("file transfer in this sandbox", detail: failure.message)
+        }
+        return true
+    }
+}
