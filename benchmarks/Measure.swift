@@ -60,6 +60,18 @@ struct Measure: AsyncParsableCommand {
                 for benchmark in exec.all { await measure(benchmark) }
             }
         }
+        if only.isEmpty || FileBenchmarks.names.contains(where: { name in only.contains(where: name.hasPrefix) }) {
+            try await FileBenchmarks.withFile { file in
+                // In the account that `curl` has the key of, with room on the disk for the file twice.
+                try await setting.withSession(key: setting.apiKey, diskMB: 4096) { session in
+                    try await setting.withContainer { container in
+                        let files = FileBenchmarks(setting: setting, session: session, container: container, file: file)
+                        try await files.prepare()
+                        for benchmark in files.all { await measure(benchmark) }
+                    }
+                }
+            }
+        }
         for benchmark in LoadBenchmarks(setting: setting).all { await measure(benchmark) }
         let api = APIBenchmarks(setting: setting)
         try await setting.withSession(key: setting.apiKey) { session in

@@ -76,12 +76,17 @@ struct Setting: Sendable {
 
     /// A running session of ours without a network, for as long as `body` runs.
     func withSession<Result>(
-        command: [String] = ["sleep", "1000000"], key: String? = nil, _ body: (SessionBody) async throws -> Result
+        command: [String] = ["sleep", "1000000"], key: String? = nil, diskMB: Int? = nil, _ body: (SessionBody) async throws -> Result
     ) async throws -> Result {
         let client = try key.map { try ExecboxClient(url: url, apiKey: $0) } ?? client
         var request = CreateSessionBody(image: image)
         request.command = command
         request.network = NetworkMode.none
+        if let diskMB {
+            var resources = RequestedResources()
+            resources.diskMB = diskMB
+            request.resources = resources
+        }
         let session = try await client.sessions.create(request, waitSeconds: 60)
         do {
             let result = try await body(session)

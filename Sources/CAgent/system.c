@@ -92,6 +92,12 @@ size_t execbox_send_buffer(int descriptor) {
     return getsockopt(descriptor, SOL_SOCKET, SO_SNDBUF, &size, &length) == 0 && size > 0 ? (size_t)size : 0;
 }
 
+int execbox_set_direct(int file, int is_direct) {
+    int flags = fcntl(file, F_GETFL);
+    if (flags < 0) return errno;
+    return fcntl(file, F_SETFL, is_direct ? flags | O_DIRECT : flags & ~O_DIRECT) < 0 ? errno : 0;
+}
+
 int execbox_become_subreaper(void) { return prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); }
 int execbox_become_undumpable(void) { return prctl(PR_SET_DUMPABLE, 0, 0, 0, 0); }
 

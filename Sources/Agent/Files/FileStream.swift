@@ -12,15 +12,22 @@ enum FileStream {
     @discardableResult
     static func write(_ bytes: [UInt8], to descriptor: Int32) -> Bool { bytes.withUnsafeBytes { write($0, to: descriptor) == 0 } }
 
+    /// - Parameter offset: where in a file; nil for what has no places, such as pipes.
     /// - Returns: 0 or an errno.
-    static func write(_ bytes: UnsafeRawBufferPointer, to descriptor: Int32) -> Int32 {
+    static func write(_ bytes: UnsafeRawBufferPointer, to descriptor: Int32, at offset: UInt64? = nil) -> Int32 {
         var rest = bytes[...]
         while !rest.isEmpty {
-            #if canImport(Musl)
-                let count = Musl.write(descriptor, UnsafeRawBufferPointer(rebasing: rest).baseAddress, rest.count)
-            #else
-                let count = Glibc.write(descriptor, UnsafeRawBufferPointer(rebasing: rest).baseAddress, rest.count)
-            #endif
+            let count: Int
+            if let offset {
+                let place = off_t(clamping: offset) + off_t(rest.startIndex)
+                count = pwrite(descriptor, UnsafeRawBufferPointer(rebasing: rest).baseAddress, rest.count, place)
+            } else {
+                #if canImport(Musl)
+                    count = Musl.write(descriptor, UnsafeRawBufferPointer(rebasing: rest).baseAddress, rest.count)
+                #else
+                    count = Glibc.write(descriptor, UnsafeRawBufferPointer(rebasing: rest).baseAddress, rest.count)
+                #endif
+            }
             if count < 0, errno == EINTR { continue }
             guard count > 0 else { return count < 0 ? errno : EIO }
             rest = rest.dropFirst(count)

@@ -9,7 +9,9 @@ import ExecboxWire
 
 /// Bytes that become a file as a whole or not at all: written beside it under a name of their own, then put into its place.
 struct FileUpload {
-    private static let bufferBytes = 256 * 1024
+    private static let bufferBytes = 1 << 20
+    /// So much of a file is kept in memory for whoever reads it next.
+    private static let cachedBytes: UInt64 = 16 << 20
 
     private let path: FilePath
     private let folder: FilePath
@@ -70,19 +72,37 @@ struct FileUpload {
         defer { buffer.deallocate() }
         var hash = SHA256()
         var size: UInt64 = 0
+        var filled = 0
+        func write() throws(FileFailure) {
+            let bytes = UnsafeRawBufferPointer(rebasing: buffer[..<filled])
+            hash.update(bytes)
+            // A large file would push everything else of the sandbox out of its memory, and be written twice as slowly for it.
+            let isDirect = filled == buffer.count && size >= Self.cachedBytes && execbox_set_direct(file, 1) == 0
+            var error = FileStream.write(bytes, to: file, at: size)
+            if isDirect {
+                _ = execbox_set_direct(file, 0)
+                // Not every file system takes it.
+                if error == EINVAL { error = FileStream.write(bytes, to: file, at: size) }
+            }
+            guard error == 0 else { throw path.failure("cannot be written", error) }
+            size += UInt64(filled)
+            filled = 0
+        }
         while true {
-            guard FileStream.fill(UnsafeMutableRawBufferPointer(rebasing: buffer[..<4]), from: input) == 4 else { throw Self.incomplete }
-            var left = buffer[..<4].reduce(0) { $0 << 8 | Int($1) }
-            if left == 0 { return (size, hash.finished()) }
+            var length: UInt32 = 0
+            let isWhole = withUnsafeMutableBytes(of: &length) { FileStream.fill($0, from: input) == $0.count }
+            guard isWhole else { throw Self.incomplete }
+            var left = Int(UInt32(bigEndian: length))
+            if left == 0 {
+                try write()
+                return (size, hash.finished())
+            }
             while left > 0 {
-                let piece = UnsafeMutableRawBufferPointer(rebasing: buffer[..<min(left, buffer.count)])
+                let piece = UnsafeMutableRawBufferPointer(rebasing: buffer[filled..<min(filled + left, buffer.count)])
                 guard FileStream.fill(piece, from: input) == piece.count else { throw Self.incomplete }
-                let bytes = UnsafeRawBufferPointer(piece)
-                let error = FileStream.write(bytes, to: file)
-                guard error == 0 else { throw path.failure("cannot be written", error) }
-                hash.update(bytes)
-                size += UInt64(bytes.count)
-                left -= bytes.count
+                filled += piece.count
+                left -= piece.count
+                if filled == buffer.count { try write() }
             }
         }
     }

@@ -84,6 +84,8 @@ size_t execbox_unsent_bytes(int descriptor);
 /// What a socket takes before it is full, the kernel's own overhead included.
 size_t execbox_send_buffer(int descriptor);
 
+/// Whether a file's bytes go past the page cache from now on: in whole, aligned blocks of 4 KiB. 0 or an errno.
+int execbox_set_direct(int file, int is_direct);
 int execbox_become_subreaper(void);
 int execbox_become_undumpable(void);
 /// Everything from `first` on, whatever was inherited.

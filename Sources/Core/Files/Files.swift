@@ -8,7 +8,7 @@ import NIOCore
 package struct Files: Sendable {
     /// How the ids of such processes begin; they are no execs of the caller's.
     static let processPrefix = "file_"
-    private static let maxChunk = 64 * 1024
+    private static let maxChunk = 128 * 1024
 
     private let services: SessionServices
     private let sessions: Sessions
@@ -95,12 +95,9 @@ package struct Files: Sendable {
     ) async throws where Bytes.Element == ByteBuffer {
         do {
             for try await buffer in bytes where buffer.readableBytes > 0 {
-                var chunk = ByteBuffer(integer: UInt32(buffer.readableBytes))
-                chunk.writeImmutableBuffer(buffer)
-                try await send(&chunk, to: stream, credit)
+                try await send(buffer, to: stream, credit)
             }
-            var end = ByteBuffer(integer: UInt32(0))
-            try await send(&end, to: stream, credit)
+            try await send(ByteBuffer(), to: stream, credit)
         } catch {
             try? await stream.send(.stdinClose)
             throw error
@@ -108,14 +105,19 @@ package struct Files: Sendable {
         try await stream.send(.stdinClose)
     }
 
-    private static func send(_ chunk: inout ByteBuffer, to stream: AgentStream, _ credit: StdinCredit) async throws {
-        while chunk.readableBytes > 0 {
-            let count = try await credit.take(upTo: min(chunk.readableBytes, maxChunk))
+    /// A chunk in as many Stdin frames as there is credit for; its length stands in front.
+    private static func send(_ chunk: ByteBuffer, to stream: AgentStream, _ credit: StdinCredit) async throws {
+        var length = ByteBuffer(integer: UInt32(chunk.readableBytes))
+        var rest = chunk
+        while length.readableBytes + rest.readableBytes > 0 {
+            let count = try await credit.take(upTo: min(length.readableBytes + rest.readableBytes, maxChunk))
             var packet = ByteBuffer()
             packet.reserveCapacity(count + PacketHeader.maxLength)
             packet.writeInteger(FrameType.stdin.rawValue)
             packet.writeInteger(UInt32(count))
-            if let piece = chunk.readSlice(length: count) { packet.writeImmutableBuffer(piece) }
+            let ofLength = min(count, length.readableBytes)
+            if let piece = length.readSlice(length: ofLength) { packet.writeImmutableBuffer(piece) }
+            if let piece = rest.readSlice(length: count - ofLength) { packet.writeImmutableBuffer(piece) }
             try await stream.send(packet: packet)
         }
     }
