@@ -155,6 +155,7 @@ import Testing
     @Test func filesAreTheSessionsUsers() async throws {
         try await withFolder(extra: #","user":"1234:1234""#) { folder async throws -> Void in
             #expect(try await folder.call("POST", "path=/etc/mine", body: [1]).status == 403)
+            #expect(try await folder.call("POST", "path=/etc/mine", body: Self.bytes(20 << 20)).status == 403)
             #expect(try await folder.call("POST", "path=/tmp/mine", body: [1]).status == 201)
             #expect(try await folder.shell("stat -c '%u %g' /tmp/mine") == "1234 1234\n")
         }

@@ -49,8 +49,17 @@ struct FileReplies {
 
     /// - Returns: false once nothing more can come.
     private mutating func receive() async throws -> Bool {
-        guard !hasEnded, let event = try await stream.next() else { return false }
+        guard !hasEnded else { return false }
+        let event: AgentEvent?
+        do {
+            event = try await stream.next()
+        } catch .cancelled {
+            throw CancellationError()
+        } catch {
+            throw ExecboxError.unavailable("file transfer in this sandbox", detail: "\(error)")
+        }
         switch event {
+        case nil: return false
         case .output(let packet) where packet.stream == .stdout:
             var payload = packet.payload
             if buffer.readableBytes == 0 { buffer = payload } else { buffer.writeBuffer(&payload) }

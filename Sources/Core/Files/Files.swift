@@ -97,6 +97,8 @@ package struct Files: Sendable {
             for try await buffer in bytes where buffer.readableBytes > 0 {
                 try await send(buffer, to: stream, credit)
             }
+            // Bytes that end because nobody is to read them any more are not complete.
+            try Task.checkCancellation()
             try await send(ByteBuffer(), to: stream, credit)
         } catch {
             try? await stream.send(.stdinClose)
