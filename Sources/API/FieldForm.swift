@@ -10,6 +10,12 @@ enum FieldForm {
     static let maxMilliseconds: Int64 = 10 * 366 * 86_400_000
     static let terminalRange: ClosedRange<Int64> = 1...65_535
 
+    /// A file's mode as octal digits, such as `0644`; nil for anything else.
+    static func permissionBits(_ text: String) -> UInt16? {
+        guard (3...5).contains(text.utf8.count), text.first != "+", let mode = UInt16(text, radix: 8), mode <= 0o7777 else { return nil }
+        return mode
+    }
+
     static func problem(text: String, max: Int) -> String? {
         if text.isEmpty { return "must not be empty" }
         if text.utf8.contains(0) { return "must not contain NUL" }

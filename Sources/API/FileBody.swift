@@ -43,7 +43,7 @@ public struct FileBody: Equatable, Sendable, Encodable {
     /// A number of permission bits (420), or their usual octal text (`"0644"`).
     private static func mode(_ reader: JSONReader) throws(ExecboxError) -> UInt16 {
         guard case .string(let text) = reader.value else { return UInt16(try reader.integer(in: 0...0o7777)) }
-        guard (3...5).contains(text.utf8.count), let mode = UInt16(text, radix: 8), mode <= 0o7777, text.first != "+" else {
+        guard let mode = FieldForm.permissionBits(text) else {
             throw reader.invalid("must be permission bits, such as \"0644\"")
         }
         return mode

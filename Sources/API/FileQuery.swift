@@ -44,9 +44,9 @@ public struct FileQuery: Equatable, Sendable {
     }
 
     private static func mode(_ text: String) throws(ExecboxError) -> UInt32 {
-        guard (3...5).contains(text.utf8.count), let mode = UInt32(text, radix: 8), mode <= 0o7777, text.first != "+" else {
+        guard let mode = FieldForm.permissionBits(text) else {
             throw .invalid("mode", "query parameter mode must be octal permission bits, such as 0644")
         }
-        return mode
+        return UInt32(mode)
     }
 }
