@@ -3,7 +3,7 @@ import ExecboxModel
 import ExecboxWire
 import NIOCore
 
-/// A file's bytes on their way; whoever lets go of it before the end ends the reading.
+/// A file's bytes on their way; its connection is closed with the last reference.
 package final class FileDownload: Sendable {
     package let status: FileStatus
     /// Which part comes: `start ..< start + count`.

@@ -24,7 +24,7 @@ struct FileReplies {
             do {
                 parsed = try FileReply.parse(buffer.readableBytesView)
             } catch {
-                throw ExecboxError.unavailable("file transfer in this sandbox", detail: "\(error)")
+                throw Self.failure("\(error)")
             }
             if let (reply, length) = parsed {
                 buffer.moveReaderIndex(forwardBy: length)
@@ -43,9 +43,10 @@ struct FileReplies {
         return buffer.readSlice(length: Int(min(count, UInt64(buffer.readableBytes)))) ?? ByteBuffer()
     }
 
-    private var unanswered: ExecboxError {
-        .unavailable("file transfer in this sandbox", detail: String(decoding: complaint, as: UTF8.self))
-    }
+    private var unanswered: ExecboxError { Self.failure(String(decoding: complaint, as: UTF8.self)) }
+
+    /// A sandbox that does not do its part.
+    static func failure(_ detail: String) -> ExecboxError { .unavailable("file transfer in this sandbox", detail: detail) }
 
     /// - Returns: false once nothing more can come.
     private mutating func receive() async throws -> Bool {
@@ -56,7 +57,7 @@ struct FileReplies {
         } catch .cancelled {
             throw CancellationError()
         } catch {
-            throw ExecboxError.unavailable("file transfer in this sandbox", detail: "\(error)")
+            throw Self.failure("\(error)")
         }
         switch event {
         case nil: return false
@@ -65,9 +66,9 @@ struct FileReplies {
             if buffer.readableBytes == 0 { buffer = payload } else { buffer.writeBuffer(&payload) }
         case .output(let packet): complaint += packet.payload.readableBytesView.prefix(max(0, 1000 - complaint.count))
         case .credit(let bytes): onCredit(bytes)
-        case .gap: throw ExecboxError.unavailable("file transfer in this sandbox", detail: "output is missing")
+        case .gap: throw Self.failure("output is missing")
         case .exited: hasEnded = true
-        case .failed(let failure): throw ExecboxError.unavailable("file transfer in this sandbox", detail: failure.message)
+        case .failed(let failure): throw Self.failure(failure.message)
         }
         return true
     }

@@ -20,13 +20,6 @@ package struct Files: Sendable {
 
     // MARK: Reading
 
-    package func status(_ path: [UInt8], in session: Session) async throws -> FileStatus {
-        try await ask(.status(path: path), in: session) { replies in
-            guard case .status(let status) = try await replies.next() else { throw Self.unexpected }
-            return status
-        }
-    }
-
     /// Of the file that reading would open: through symbolic links.
     package func readable(_ path: [UInt8], in session: Session) async throws -> FileStatus {
         try await read(path, first: .max, in: session).status
@@ -127,18 +120,10 @@ package struct Files: Sendable {
     // MARK: The process
 
     private func change(_ operation: FileOperation, in session: Session) async throws {
-        try await ask(operation, in: session) { replies in
-            guard case .done = try await replies.next() else { throw Self.unexpected }
-        }
-    }
-
-    private func ask<Value: Sendable>(
-        _ operation: FileOperation, in session: Session, _ body: (inout FileReplies) async throws -> Value
-    ) async throws -> Value {
         let open = try await open(operation, in: session)
         defer { open.close() }
         var replies = FileReplies(open.stream)
-        return try await body(&replies)
+        guard case .done = try await replies.next() else { throw Self.unexpected }
     }
 
     private func open(_ operation: FileOperation, in session: Session) async throws -> OpenAgentStream {
@@ -164,9 +149,9 @@ package struct Files: Sendable {
         switch refusal.code {
         case .unknownUser: return ExecboxError.invalid("user", refusal.message)
         case .busy: return ExecboxError(.quotaExceeded, refusal.message, details: ["limit": .text("execs")], retryAfter: 1)
-        default: return ExecboxError.unavailable("file transfer in this sandbox", detail: refusal.message)
+        default: return FileReplies.failure(refusal.message)
         }
     }
 
-    private static var unexpected: ExecboxError { .unavailable("file transfer in this sandbox", detail: "an unexpected reply") }
+    private static var unexpected: ExecboxError { FileReplies.failure("an unexpected reply") }
 }

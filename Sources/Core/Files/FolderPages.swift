@@ -30,7 +30,7 @@ package final class FolderPages: Sendable {
         switch try await replies.next() {
         case .entries(let entries): return entries
         case .done: return nil
-        default: throw ExecboxError.unavailable("file transfer in this sandbox", detail: "no list")
+        default: throw FileReplies.failure("no list")
         }
     }
 }
